@@ -1,0 +1,42 @@
+"""A client for M-TEC's portal. Knows nothing of Home Assistant."""
+
+from .client import PORTAL_URL, Client
+from .errors import AuthenticationError, BusyError, PortalConnectionError, PortalError, ResponseError
+from .models import (
+    BatteryReading,
+    Credentials,
+    CurvePoint,
+    DaySummary,
+    DayUsage,
+    Inverter,
+    InverterReading,
+    PhaseReading,
+    Station,
+    StationReading,
+    StringReading,
+    UsageRow,
+)
+from .pacing import Pacing
+
+__all__ = [
+    "PORTAL_URL",
+    "AuthenticationError",
+    "BatteryReading",
+    "BusyError",
+    "Client",
+    "Credentials",
+    "CurvePoint",
+    "DaySummary",
+    "DayUsage",
+    "Inverter",
+    "InverterReading",
+    "Pacing",
+    "PhaseReading",
+    "PortalConnectionError",
+    "PortalError",
+    "ResponseError",
+    "Station",
+    "StationReading",
+    "StringReading",
+    "UsageRow",
+]

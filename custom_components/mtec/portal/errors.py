@@ -1,0 +1,28 @@
+"""What can go wrong between a caller and the portal."""
+
+
+class PortalError(Exception):
+    """The portal did not give what was asked of it. The text is safe to log: it never carries a secret."""
+
+
+class AuthenticationError(PortalError):
+    """The portal does not accept the e-mail and password."""
+
+
+class PortalConnectionError(PortalError):
+    """The portal could not be reached, or the connection broke: DNS, TLS, timeout, reset."""
+
+
+class BusyError(PortalError):
+    """The portal refuses for the moment: code 3010107, HTTP 429 or 5xx.
+
+    `retry_after` is the pause in seconds that the portal asks for, None if it did not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ResponseError(PortalError):
+    """The portal answered, but with something that cannot be understood, or refused the request."""

@@ -1,0 +1,1 @@
+"""What developers of this integration run. The Python modules here belong to the scripts of the same name."""

@@ -1,0 +1,417 @@
+"""A real Home Assistant with this integration and the portal simulator, started to look at or to check."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+import contextlib
+from dataclasses import dataclass, field
+import fcntl
+import ipaddress
+import json
+import os
+from pathlib import Path
+import re
+import shutil
+import signal
+import socket
+import sys
+import time
+from typing import Any, cast
+
+import aiohttp
+
+from scripts.demo_requirements import CONFIGURED, STAND_INS
+from tests.portal_simulator.plants import make_accounts
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+STATE = CHECKOUT / ".cache" / "demo"
+DOMAIN = "mtec"
+LOG = "home-assistant.log"
+LOOPBACK = "127.0.0.1"
+USER, PASSWORD = "demo", "demo"
+ACCOUNT = make_accounts()["village@example.com"]
+RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
+START_SECONDS = 120
+VALUES_SECONDS = 40
+STOP_SECONDS = 30
+NEVER_HAVE_VALUES = ("button", "event", "scene")  # their state is when they were last used
+CORE_CONFIG = {
+    "location_name": "Demo",
+    "latitude": 47.85,
+    "longitude": 11.3,
+    "elevation": 600,
+    "unit_system": "metric",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+    "country": "DE",
+    "language": "en",
+}
+
+
+class DemoError(Exception):
+    """What went wrong, in words for the person at the terminal."""
+
+
+@dataclass
+class Demo:
+    """The running demo: the two addresses, and ways to ask Home Assistant."""
+
+    home: str
+    simulator: str
+    session: aiohttp.ClientSession
+    tokens: dict[str, Any] = field(default_factory=dict)
+
+    async def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Send a request to Home Assistant's REST API."""
+        return await self._request("POST", path, json=body or {})
+
+    async def get(self, path: str) -> Any:
+        """Ask Home Assistant's REST API."""
+        return await self._request("GET", path)
+
+    async def sign_in(self, code: str) -> None:
+        """Exchange an authorization code for tokens."""
+        form = {"grant_type": "authorization_code", "code": code, "client_id": f"{self.home}/"}
+        self.tokens = await self._request("POST", "/auth/token", data=form)
+
+    async def command(self, kind: str, **arguments: Any) -> Any:
+        """Send a command over Home Assistant's websocket."""
+        async with self.session.ws_connect(f"{self.home}/api/websocket", max_msg_size=0) as socket_:
+            await socket_.receive_json()
+            await socket_.send_json({"type": "auth", "access_token": self.tokens["access_token"]})
+            await socket_.receive_json()
+            await socket_.send_json({"id": 1, "type": kind, **arguments})
+            answer = await socket_.receive_json()
+        if not answer["success"]:
+            raise DemoError(f"Home Assistant refused {kind}: {answer['error']['message']}")
+        return answer["result"]
+
+    async def _request(self, method: str, path: str, **arguments: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.tokens['access_token']}"} if self.tokens else {}
+        async with self.session.request(method, self.home + path, headers=headers, **arguments) as response:
+            if not response.ok:
+                raise DemoError(f"Home Assistant answered {path} with {response.status}: {await response.text()}")
+            return await response.json()
+
+
+@contextlib.contextmanager
+def state_folder(name: str) -> Iterator[Path]:
+    """Make a fresh folder for one run; refuse a second run of the same kind at the same time."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with (STATE / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(f"The same is already running (it holds {lock.name}).") from None
+        folder = STATE / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+
+
+def free_port(wanted: int = 0) -> int:
+    """Find the wanted port of this machine free, or else any other."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except OSError:
+            return free_port()
+        return int(probe.getsockname()[1])
+
+
+def write_config(folder: Path, host: str, port: int) -> None:
+    """Write Home Assistant's configuration, and what it should believe to have been set up before."""
+    storage = folder / ".storage"
+    storage.mkdir(parents=True)
+    (folder / "custom_components").symlink_to(CHECKOUT / "custom_components")
+    without_cameras = "logger:\n  default: warning\n  logs:\n    haffmpeg: critical\n"
+    (folder / "configuration.yaml").write_text("".join(f"{name}:\n" for name in CONFIGURED) + without_cameras)
+
+    def store(key: str, version: int, minor_version: int, data: dict[str, Any]) -> None:
+        content = {"version": version, "minor_version": minor_version, "key": key, "data": data}
+        (storage / key).write_text(json.dumps(content))
+
+    # Address and port in configuration.yaml would be on trial: a dialog asks the visitor, and five minutes later they
+    # are undone. Stored as confirmed they simply hold.
+    http = {
+        "server_host": [host],
+        "server_port": port,
+        "cors_allowed_origins": [],
+        "login_attempts_threshold": -1,
+        "ip_ban_enabled": False,
+        "ssl_profile": "modern",
+        "use_x_frame_options": True,
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "error": None,
+        "error_message": None,
+    }
+    store("http", 2, 2, {"stable": http, "pending": None, "yaml_migration_done": True})
+    # This step of the onboarding would add integrations that need the internet (weather, radio, speech).
+    store("onboarding", 4, 1, {"done": ["core_config"]})
+
+
+@contextlib.asynccontextmanager
+async def running(*command: str, **arguments: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program in a process group of its own (Ctrl-C reaches only us), and end the whole group afterwards."""
+    process = await asyncio.create_subprocess_exec(*command, start_new_session=True, **arguments)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def portal_simulator(folder: Path) -> AsyncIterator[str]:
+    """Run the portal simulator and yield its address."""
+    with (folder / "simulator.log").open("wb") as log:
+        command = (sys.executable, "-m", "tests.portal_simulator")
+        async with running(*command, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, stderr=log) as process:
+            line = (await cast("asyncio.StreamReader", process.stdout).readline()).decode().strip()
+            if not line.startswith("http"):
+                raise DemoError(f"The portal simulator does not start:\n{tail(folder / 'simulator.log')}")
+            yield line
+
+
+async def keep_home_assistant_running(config: Path, log: Path) -> None:
+    """Run Home Assistant, again when the visitor restarts it, until cancelled. It never ends in another way."""
+    modules = config.parent / "stand-ins"
+    modules.mkdir()
+    for path in STAND_INS.values():
+        module, _, name = path.partition(".")
+        (modules / f"{module}.py").write_text(f"class {name}:\n    pass\n")
+    command = (sys.executable, "-m", "homeassistant", "--config", str(config), "--log-no-color")
+    skipped = ("--skip-pip-packages", ",".join(STAND_INS))
+    environment = {**os.environ, "PYTHONPATH": str(modules), "PYTHONUNBUFFERED": "1"}
+    with log.open("wb") as output:
+        while True:
+            streams = {"stdin": asyncio.subprocess.DEVNULL, "stdout": output, "stderr": output}
+            async with running(*command, *skipped, cwd=config, env=environment, **streams) as process:
+                code = await process.wait()
+            if code != RESTART:
+                raise DemoError(f"Home Assistant ended with exit code {code}. The end of its log:\n{tail(log)}")
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+
+
+async def wait_until_answering(demo: Demo, path: str, wanted: Any = None) -> None:
+    """Wait until Home Assistant answers (and is in the wanted state)."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, DemoError):
+                    answer = await demo.get(path)
+                    if wanted is None or answer["state"] == wanted:
+                        return
+                await asyncio.sleep(0.3)
+    except TimeoutError:
+        raise DemoError(f"Home Assistant was not ready within {START_SECONDS} seconds.") from None
+
+
+async def move_in(demo: Demo) -> None:
+    """Go through the onboarding: a user, the place and units, no analytics."""
+    await wait_until_answering(demo, "/api/onboarding")
+    client = f"{demo.home}/"
+    user = {"name": "Demo", "username": USER, "password": PASSWORD, "client_id": client, "language": "en"}
+    await demo.sign_in((await demo.post("/api/onboarding/users", user))["auth_code"])
+    await demo.command("config/core/update", **CORE_CONFIG)
+    await demo.post("/api/onboarding/analytics")
+    await demo.post("/api/onboarding/integration", {"client_id": client, "redirect_uri": f"{client}?auth_callback=1"})
+    await wait_until_answering(demo, "/api/config", "RUNNING")
+
+
+async def add_account(demo: Demo) -> None:
+    """Go through the integration's set-up dialog, as the frontend does."""
+    flows = "/api/config/config_entries/flow"
+    answers: dict[str, dict[str, Any]] = {
+        "user": {"next_step_id": "account"},
+        "account": {"email": ACCOUNT.email, "password": ACCOUNT.password, "portal": {"url": demo.simulator}},
+    }
+    flow = await demo.post(flows, {"handler": DOMAIN})
+    while flow["type"] != "create_entry":
+        match flow["type"]:
+            case "menu" | "form" if not flow.get("errors"):
+                flow = await demo.post(f"{flows}/{flow['flow_id']}", answers.pop(flow["step_id"], {}))
+            case "progress":
+                await asyncio.sleep(0.2)
+                flow = await demo.get(f"{flows}/{flow['flow_id']}")
+            case _:
+                raise DemoError(f"The account could not be added: {json.dumps(flow, indent=2)}")
+
+
+@contextlib.asynccontextmanager
+async def demo_house(folder: Path, *, account: bool, host: str = LOOPBACK, port: int = 0) -> AsyncIterator[Demo]:
+    """Everything started and set up, and ended when left. Should Home Assistant end by itself, so does the block."""
+    config = folder / "config"
+    port = free_port(port)
+    write_config(config, host, port)
+    async with (
+        portal_simulator(folder) as simulator,
+        aiohttp.ClientSession() as session,
+        asyncio.TaskGroup() as background,
+    ):
+        home_assistant = background.create_task(keep_home_assistant_running(config, folder / LOG))
+        reachable = LOOPBACK if ipaddress.ip_address(host).is_unspecified else host
+        demo = Demo(f"http://{reachable}:{port}", simulator, session)
+        await move_in(demo)
+        if account:
+            await add_account(demo)
+        yield demo
+        home_assistant.cancel()
+
+
+@dataclass(frozen=True, order=True)
+class Entity:
+    """One enabled entity of the integration; `state` is None while it has no value."""
+
+    device: str
+    entity_id: str
+    name: str
+    state: str | None
+    unit: str
+
+
+async def entities_of(demo: Demo) -> list[Entity]:
+    """List the integration's enabled entities."""
+    devices = {device["id"]: device for device in await demo.command("config/device_registry/list")}
+    states = {state["entity_id"]: state for state in await demo.command("get_states")}
+
+    def entity(entry: dict[str, Any]) -> Entity:
+        device = devices.get(entry["device_id"], {})
+        state = states.get(entry["entity_id"], {"state": "missing", "attributes": {}})
+        domain = entry["entity_id"].split(".")[0]
+        lacks = state["state"] in ("missing", "unavailable") or (
+            state["state"] == "unknown" and domain not in NEVER_HAVE_VALUES
+        )
+        return Entity(
+            device.get("name_by_user") or device.get("name") or "",
+            entry["entity_id"],
+            entry["name"] or entry["original_name"] or "",
+            None if lacks else state["state"],
+            state["attributes"].get("unit_of_measurement") or "",
+        )
+
+    registry = await demo.command("config/entity_registry/list")
+    return sorted(entity(entry) for entry in registry if entry["platform"] == DOMAIN and not entry["disabled_by"])
+
+
+async def wait_for_values(demo: Demo) -> list[Entity]:
+    """Wait until every entity has a value, or time is up."""
+    deadline = time.monotonic() + VALUES_SECONDS
+    while True:
+        entities = await entities_of(demo)
+        if (entities and all(entity.state is not None for entity in entities)) or time.monotonic() > deadline:
+            return entities
+        await asyncio.sleep(1)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def complaints(log: Path) -> list[str]:
+    """Warnings and errors in Home Assistant's log which this integration is the cause of."""
+    # The checkout may well lie in a folder of that name, which is in every path of every traceback.
+    text = log.read_text(errors="replace").replace(str(CHECKOUT), "")
+    records = re.split(r"^(?=\d{4}-\d\d-\d\d [\d:.]+ [A-Z]+ \()", text, flags=re.MULTILINE)
+    return [
+        record.strip()
+        for record in records
+        if re.search(rf"\b{DOMAIN}\b", record) and "which has not been tested by Home Assistant" not in record
+    ]
+
+
+async def check() -> None:
+    """Start everything, see that all is well, and end it."""
+    with state_folder("check") as folder:
+        async with demo_house(folder, account=True) as demo:
+            entities = await wait_for_values(demo)
+            entries = await demo.command("config_entries/get", domain=DOMAIN)
+        heading = ("Device", "Entity", "Name", "State", "Unit")
+        rows = [(each.device, each.entity_id, each.name, each.state or "-", each.unit) for each in entities]
+        print(table([heading, *rows]))
+        found = [f"The account is not loaded: {entry['state']}" for entry in entries if entry["state"] != "loaded"]
+        found += [f"{each.entity_id} has no value" for each in entities if each.state is None]
+        found += [] if entries and entities else ["There are no entities at all"]
+        found += complaints(folder / LOG)
+        if found:
+            raise DemoError("\n".join(found))
+        print(f"\nAll {len(entities)} entities have a value, and the log has no complaint about this integration.")
+
+
+async def visit(host: str, port: int, *, account: bool) -> None:
+    """Start everything and leave it running until interrupted."""
+    with state_folder("visit") as folder:
+        print("Starting Home Assistant, this takes half a minute ...", flush=True)
+        async with demo_house(folder, account=account, host=host, port=port) as demo:
+            if not demo.home.endswith(f":{port}"):
+                print(f"Port {port} is taken, so another one is used.")
+            print(
+                f"\nHome Assistant    {demo.home}"
+                f"\nUser, password    {USER}, {PASSWORD}"
+                f"\nThis integration  {demo.home}/config/integrations/integration/{DOMAIN}"
+                f"\nEnergy            {demo.home}/energy"
+                f"\nPortal simulator  {demo.simulator}"
+            )
+            if not account:
+                accounts = [(each.email, each.password, each.about) for each in make_accounts().values()]
+                print(
+                    f"\nTo try the set-up dialog open {demo.home}/_my_redirect/config_flow_start?domain={DOMAIN},"
+                    f'\nopen its section "Portal address" and enter {demo.simulator} there.'
+                    f"\n\n{table([('E-mail', 'Password', 'Plants'), *accounts])}"
+                )
+            print("\nCtrl-C ends both.", flush=True)
+            await asyncio.Event().wait()
+
+
+async def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check", action="store_true", help="see that every entity gets a value, and end")
+    mode.add_argument("--empty", action="store_true", help="add no account, to try the set-up dialog")
+    parser.add_argument("--port", type=int, default=8123, help="Home Assistant's port (another one if it is taken)")
+    parser.add_argument("--host", default=LOOPBACK, help="the address to listen on; 0.0.0.0 for visitors from outside")
+    arguments = parser.parse_args()
+    work = check() if arguments.check else visit(arguments.host, arguments.port, account=not arguments.empty)
+    task = asyncio.create_task(work)
+    end_when_told(task)
+    code = 0
+    try:
+        try:
+            await task
+        except* DemoError as troubles:
+            print("", *troubles.exceptions, sep="\n", file=sys.stderr)
+            code = 1
+    except asyncio.CancelledError:
+        code = 130 if arguments.check else 0
+    return code
+
+
+def end_when_told(task: asyncio.Task[None]) -> None:
+    """Make the first Ctrl-C (or its like) cancel the task; while it cleans up more of them change nothing."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end() -> None:
+        for each in signals:
+            loop.add_signal_handler(each, lambda: None)
+        task.cancel()
+
+    for each in signals:
+        loop.add_signal_handler(each, end)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
