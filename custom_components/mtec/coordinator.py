@@ -107,6 +107,8 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             None if self._is_demo else Credentials(entry.data[CONF_EMAIL], entry.data[CONF_DIGEST]),
         )
         self.data = AccountData(stations={}, inverters={})
+        self._stations: dict[str, Part[StationReading]] = {}
+        self._inverters: dict[str, Part[InverterReading]] = {}
         self._looked_up: datetime | None = None
         self._unavailable: set[str] = set()
 
@@ -136,39 +138,39 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         now = dt_util.utcnow()
         if self._looked_up is not None and now - self._looked_up < LOOKUP_INTERVAL:
             return self.data
-        known = self.data
         try:
             stations = await self.client.stations()
         except AuthenticationError:
             raise
         except PortalError:
-            if not known.stations:
+            if not self.data.stations:
                 raise
-            return known
-        if known.stations and not stations:
+            return self.data
+        if self.data.stations and not stations:
             # A portal that knows none of the stations any more is having a bad hour.
-            return known
+            return self.data
         self._looked_up = now
-        found_stations: dict[str, Part[StationReading]] = {}
-        found_inverters: dict[str, Part[InverterReading]] = {}
-        for station in stations:
-            found_stations[station.id] = _renewed(known.stations, self._station_part(station))
-            try:
-                inverters = await self.client.inverters(station.id)
-            except AuthenticationError:
-                raise
-            except PortalError as error:
-                LOGGER.debug("The inverters of %s cannot be looked up: %s", station.name, error)
-                self._looked_up = None
-                found_inverters |= {
-                    serial: part for serial, part in known.inverters.items() if part.station_id == station.id
-                }
-            else:
-                found_inverters |= {
-                    inverter.serial_number: _renewed(known.inverters, self._inverter_part(station, inverter))
-                    for inverter in inverters
-                }
-        return AccountData(stations=found_stations, inverters=found_inverters)
+        data = AccountData(
+            stations={station.id: _renewed(self._stations, self._station_part(station)) for station in stations},
+            inverters={part.id: part for station in stations for part in await self._async_look_up_inverters(station)},
+        )
+        for station_id in self._stations.keys() - data.stations.keys():
+            self._stations[station_id].reading = None
+        for serial_number in self._inverters.keys() - data.inverters.keys():
+            self._inverters[serial_number].reading = None
+        return data
+
+    async def _async_look_up_inverters(self, station: Station) -> list[Part[InverterReading]]:
+        """Return a station's inverters, those known if the portal does not say."""
+        try:
+            inverters = await self.client.inverters(station.id)
+        except AuthenticationError:
+            raise
+        except PortalError as error:
+            LOGGER.debug("The inverters of %s cannot be looked up: %s", station.name, error)
+            self._looked_up = None
+            return [part for part in self.data.inverters.values() if part.station_id == station.id]
+        return [_renewed(self._inverters, self._inverter_part(station, inverter)) for inverter in inverters]
 
     def _station_part(self, station: Station) -> Part[StationReading]:
         """Return a station to poll, known to Home Assistant before its inverters refer to it."""
@@ -218,16 +220,11 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
                 LOGGER.info("%s is available again", part.name)
 
 
-def _renewed[ReadingT](known: Mapping[str, Part[ReadingT]], found: Part[ReadingT]) -> Part[ReadingT]:
-    """Return what was found now; a part that is known already stays the same object, which its entities hold."""
-    if (part := known.get(found.id)) is None:
-        return found
-    part.name, part.station_id, part.device_info, part.read = (
-        found.name,
-        found.station_id,
-        found.device_info,
-        found.read,
-    )
+def _renewed[ReadingT](known: dict[str, Part[ReadingT]], found: Part[ReadingT]) -> Part[ReadingT]:
+    """Return what was found now; a part seen before stays the same object, which its entities hold."""
+    part = known.setdefault(found.id, found)
+    part.name, part.station_id = found.name, found.station_id
+    part.device_info, part.read = found.device_info, found.read
     return part
 
 
