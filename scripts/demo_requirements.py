@@ -11,16 +11,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.loader import async_setup
 from homeassistant.requirements import async_get_integration_with_requirements
 
-# The integrations in the demo's configuration.yaml.
-CONFIGURED = ("config", "energy", "history", "logbook", "sun")
-
-# Home Assistant cannot start without its voice assistant and cameras, whose packages want a C compiler or a library of
-# the system. Nobody talks to the demo: scripts/demo.py puts empty classes in their place.
-STAND_INS = {
-    "pymicro-vad": "pymicro_vad.MicroVad",
-    "pyspeex-noise": "pyspeex_noise.AudioProcessor",
-    "PyTurboJPEG": "turbojpeg.TurboJPEG",
-}
+from scripts.demo import CONFIGURED, STAND_INS
 
 
 async def install() -> None:

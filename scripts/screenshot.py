@@ -1,0 +1,131 @@
+"""Takes the pictures in docs from the running demo."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+from playwright.async_api import Error, async_playwright  # type: ignore[import-not-found]
+
+from scripts.demo import (
+    CHECKOUT,
+    DOMAIN,
+    Demo,
+    DemoError,
+    demo_house,
+    exit_code,
+    state_folder,
+    wait_for_values,
+)
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZE = {"width": 1200, "height": 900}
+SCALE = 1.5
+STATION = "Haus am See"
+MORNING = "2026-06-21T09:30+02:00"  # on the portal: always the same sunny day
+
+
+def find_browser() -> str:
+    """Find the program of a browser on this machine."""
+    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    if not found:
+        raise DemoError(f"This needs a browser, and this machine has none. Install one of {', '.join(BROWSERS)}.")
+    return found[0]
+
+
+@contextlib.asynccontextmanager
+async def browser_page(demo: Demo, browser_path: str) -> AsyncIterator[Any]:
+    """Open a browser in which the demo's user is logged in."""
+    tokens = {**demo.tokens, "hassUrl": demo.home, "clientId": f"{demo.home}/", "expires": 2**53 - 1}
+    async with async_playwright() as playwright:
+        state = str(demo.log.parent)
+        browser = await playwright.chromium.launch(
+            executable_path=browser_path,
+            args=BROWSER_OPTIONS,
+            env={**os.environ, "XDG_CONFIG_HOME": state, "XDG_CACHE_HOME": state},
+        )
+        page = await browser.new_page(
+            viewport=SIZE, device_scale_factor=SCALE, color_scheme="light", reduced_motion="reduce", locale="en-GB"
+        )
+        await page.add_init_script(f"localStorage.hassTokens = {json.dumps(json.dumps(tokens))}")
+        yield page
+        await browser.close()
+
+
+async def device(demo: Demo, page: Any) -> None:
+    """Show the page of a station with battery and meter."""
+    await wait_for_values(demo)
+    devices = await demo.command("config/device_registry/list")
+    [station] = [each["id"] for each in devices if each["name"] == STATION]
+    await page.goto(f"{demo.home}/config/devices/device/{station}")
+    await page.get_by_text("PV power", exact=True).wait_for()
+
+
+async def set_up(demo: Demo, page: Any) -> None:
+    """Show the set-up dialog where one signs in."""
+    words = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text())
+    steps = words["config"]["step"]
+    await page.goto(f"{demo.home}/config/integrations/dashboard/add?domain={DOMAIN}")
+    await page.get_by_role("button", name="OK").click()
+    await page.get_by_text(steps["user"]["menu_options"]["account"]).click()
+    await page.locator("input[type=email]").fill("family@example.com")
+    await page.mouse.move(0, 0)
+
+
+PICTURES: dict[str, tuple[bool, Callable[[Demo, Any], Awaitable[None]]]] = {
+    "device": (True, device),
+    "set-up": (False, set_up),
+}
+"""Whether each picture needs an account set up, and what brings the browser there."""
+
+
+async def take(name: str) -> None:
+    """Start a demo and take one picture."""
+    account, show = PICTURES[name]
+    target = CHECKOUT / "docs" / f"{name}.png"
+    target.parent.mkdir(exist_ok=True)
+    browser = find_browser()
+    with state_folder("screenshot") as folder:
+        async with (
+            demo_house(folder, account=account, simulator_options=("--now", MORNING)) as demo,
+            browser_page(demo, browser) as page,
+        ):
+            try:
+                await show(demo, page)
+                await page.wait_for_load_state("networkidle")
+                await page.wait_for_timeout(1000)  # what fades in has done so
+                await page.screenshot(path=target)
+            except Error as error:
+                raise DemoError(f"{name}: {error}") from error
+    print(target.relative_to(CHECKOUT), f"({target.stat().st_size // 1024} KiB)")
+
+
+async def main() -> int:
+    """Take the pictures the command line names."""
+    parser = argparse.ArgumentParser(prog="scripts/screenshot", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=PICTURES, default=list(PICTURES), help="pictures to take (all)")
+    names = parser.parse_args().names
+
+    async def take_all() -> None:
+        for name in names:
+            await take(name)
+
+    return await exit_code(take_all(), when_interrupted=130)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
