@@ -1,0 +1,28 @@
+"""A simulated solar portal: a real HTTP server that plays the portal from a model of its plants."""
+
+from .clock import Clock
+from .faults import FAULTS, Faults
+from .plant import STEP, Energies, InverterPowers, Plant, PlantDescription, Powers, plant_of
+from .plants import BARN, FARM, HOUSE, Account, Station
+from .portal import Call
+from .server import PortalSimulator
+
+__all__ = [
+    "BARN",
+    "FARM",
+    "FAULTS",
+    "HOUSE",
+    "STEP",
+    "Account",
+    "Call",
+    "Clock",
+    "Energies",
+    "Faults",
+    "InverterPowers",
+    "Plant",
+    "PlantDescription",
+    "PortalSimulator",
+    "Powers",
+    "Station",
+    "plant_of",
+]

@@ -1,0 +1,123 @@
+"""The plants and accounts the simulated portal knows."""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from .plant import Battery, Inverter, PlantDescription, PvString
+
+HOUSE = PlantDescription(
+    station_id="1641023978845093891",
+    name="Haus am See",
+    installed=date(2023, 4, 18),
+    household=380,
+    time_zone="Europe/Berlin",
+    spelling="text",
+    inverters=(
+        Inverter(
+            device_id="1641024112637198337",
+            name="Energy Butler",
+            serial="EB083P2304180127",
+            model="8.0-3P-25A",
+            rated=8000,
+            strings=(PvString("PV1", 4800, azimuth=180), PvString("PV2", 3200, azimuth=270)),
+            battery=Battery(capacity=10.2, power=5000),
+            meter=True,
+        ),
+    ),
+)
+
+BARN = PlantDescription(
+    station_id="1698675310492876801",
+    name='Stall; "Süd"/Müller',
+    installed=date(2023, 9, 5),
+    household=150,
+    time_zone="Europe/Berlin",
+    spelling="odd",
+    inverters=(
+        Inverter(
+            device_id="1698675402716553217",
+            name="",
+            serial="EB031P2308290046",
+            model="3.0-1P-20A",
+            rated=3000,
+            strings=(PvString("PV1", 3400, azimuth=200, tilt=20),),
+            phases="A",
+        ),
+    ),
+)
+
+FARM = PlantDescription(
+    station_id="1616375590183571459",
+    name="Hof Lindner",
+    installed=date(2023, 1, 20),
+    household=900,
+    time_zone="Europe/Berlin",
+    inverters=(
+        Inverter(
+            device_id="1616375661729357825",
+            name="Wohnhaus",
+            serial="EB103P2301120311",
+            model="10.0-3P-25A",
+            rated=10000,
+            strings=(PvString("PV1", 5200, azimuth=180), PvString("PV2", 4600, azimuth=90)),
+            battery=Battery(capacity=15.3, power=7500),
+            meter=True,
+        ),
+        Inverter(
+            device_id="1616376043827150849",
+            name="Scheune",
+            serial="EB123P2301120348",
+            model="12.0-3P-25A",
+            rated=12000,
+            strings=(
+                PvString("PV1", 5600, azimuth=135, tilt=15),
+                PvString("PV2", 5600, azimuth=225, tilt=15),
+                PvString("PV3", 3000, azimuth=315, tilt=15),
+            ),
+        ),
+    ),
+)
+
+
+@dataclass
+class Station:
+    """A plant as the portal shows it.
+
+    Take inverters out of `inverters` and put them back (those of the description) to let them go and come. `outage`
+    makes the portal report an interrupted grid; the plant's powers stay as they are. `fault` is what the inverters
+    report as their first word of fault flags, in generation 2.
+    """
+
+    description: PlantDescription
+    outage: bool = False
+    fault: int = 0
+    inverters: list[Inverter] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with all inverters of the plant."""
+        self.inverters = list(self.description.inverters)
+
+
+@dataclass
+class Account:
+    """A login. `stations` and `password` can be changed while the simulator runs; a `demo` login needs no password."""
+
+    email: str
+    password: str
+    about: str
+    stations: list[Station]
+    demo: bool = False
+
+
+def make_accounts() -> dict[str, Account]:
+    """Fresh accounts by their e-mail in lower case; accounts with the same plant share one station."""
+    house, barn, farm = Station(HOUSE), Station(BARN), Station(FARM)
+    accounts = (
+        Account("family@example.com", "sunshine", "a plant with battery and meter", [house]),
+        Account("barn@example.com", "haystack", "a plant with PV only: no battery, no meter, one string", [barn]),
+        Account("farm@example.com", "tractor", "a plant with two inverters, one with battery and meter", [farm]),
+        Account("village@example.com", "together", "all three plants", [house, barn, farm]),
+        Account("empty@example.com", "nothing", "no plants", []),
+        Account("2312942037@qq.com", "demo", "the public demo account: battery and meter", [house], demo=True),
+    )
+    return {account.email: account for account in accounts}
