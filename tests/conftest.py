@@ -1,8 +1,10 @@
 """What the tests have in common: a simulated portal, and the integration set up against it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_EMAIL, CONF_URL
 from homeassistant.core import HomeAssistant
@@ -11,6 +13,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
+from custom_components.mtec.portal import generation2, pacing
 from tests.portal_simulator import PortalSimulator
 
 NOON = datetime(2026, 6, 15, 10, 2, 30, tzinfo=UTC)
@@ -25,15 +28,41 @@ def _ready(socket_enabled: None, enable_custom_integrations: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests of the pacing have a pause; the others need not wait."""
+def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of the pacing have a pause; the others need not wait.
+
+    In a test with a frozen clock the event loop's clock stands still too: there waiting moves the clock.
+    """
     monkeypatch.setattr("custom_components.mtec.coordinator.PAUSE", 0)
+    if "freezer" not in request.fixturenames:
+        monkeypatch.setattr(pacing, "REQUESTS_A_MINUTE", 10_000)
+        return
+    freezer: FrozenDateTimeFactory = request.getfixturevalue("freezer")
+
+    async def sleep(seconds: float) -> None:
+        freezer.tick(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(pacing, "sleep", sleep)
+
+
+@pytest.fixture(params=[1, 2], ids=["generation1", "generation2"])
+def generation(request: pytest.FixtureRequest) -> int:
+    """The generation of the API that the portal speaks; a test of one alone is marked with GENERATION1 or 2."""
+    number: int = request.param
+    return number
+
+
+GENERATION1 = pytest.mark.parametrize("generation", [1], indirect=True, ids=["generation1"])
+GENERATION2 = pytest.mark.parametrize("generation", [2], indirect=True, ids=["generation2"])
 
 
 @pytest.fixture
-async def simulator() -> AsyncGenerator[PortalSimulator]:
-    """A portal whose clock stands at noon."""
+async def simulator(generation: int, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[PortalSimulator]:
+    """A portal whose clock stands at noon; what today is, it tells its clients."""
     async with PortalSimulator(seed=1, now=NOON) as portal:
+        portal.speaks = {generation}
+        monkeypatch.setattr(generation2, "_now", lambda zone: portal.clock.now().astimezone(zone))
         yield portal
 
 

@@ -18,6 +18,7 @@ from custom_components.mtec.portal import (
     Client,
     Credentials,
     CurvePoint,
+    Inverter,
     InverterReading,
     Pacing,
     PhaseReading,
@@ -30,7 +31,7 @@ from custom_components.mtec.portal import (
     UsageRow,
     session as session_module,
 )
-from tests.conftest import NOON, VILLAGE
+from tests.conftest import GENERATION1, NOON, VILLAGE
 from tests.odd_portal import TOKEN, odd_portal, raw_server, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator
 
@@ -45,15 +46,20 @@ async def http() -> AsyncGenerator[aiohttp.ClientSession]:
 
 
 def client_of(
-    http: aiohttp.ClientSession, url: str, credentials: Credentials | None = CREDENTIALS, pause: float = 0
+    http: aiohttp.ClientSession,
+    url: str,
+    credentials: Credentials | None = CREDENTIALS,
+    pause: float = 0,
+    generation: int | None = None,
 ) -> Client:
-    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(pause))
+    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(pause), generation=generation)
 
 
 @pytest.fixture
-def client(http: aiohttp.ClientSession, simulator: PortalSimulator) -> Client:
+def client(http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int) -> Client:
+    """A client that knows which generation the portal speaks."""
     password = simulator.accounts[VILLAGE].password
-    return client_of(http, simulator.url, Credentials(VILLAGE, _digest(password)))
+    return client_of(http, simulator.url, Credentials(VILLAGE, _digest(password)), generation=generation)
 
 
 def near(value: Any, abs: float = 1e-9, rel: float | None = None) -> Any:  # noqa: A002
@@ -67,14 +73,15 @@ def near(value: Any, abs: float = 1e-9, rel: float | None = None) -> Any:  # noq
 async def test_stations_and_inverters(client: Client) -> None:
     assert await client.stations() == [Station(id=plant.station_id, name=plant.name) for plant in (HOUSE, BARN, FARM)]
     farm = await client.inverters(FARM.station_id)
-    assert [(inverter.id, inverter.name, inverter.serial_number, inverter.model) for inverter in farm] == [
-        ("1616375661729357825", "Wohnhaus", "EB103P2301120311", "10.0-3P-25A"),
-        ("1616376043827150849", "Scheune", "EB123P2301120348", "12.0-3P-25A"),
+    assert farm == [
+        Inverter(name="Wohnhaus", serial_number="EB103P2301120311", model="10.0-3P-25A"),
+        Inverter(name="Scheune", serial_number="EB123P2301120348", model="12.0-3P-25A"),
     ]
     # An inverter without a name goes by its serial number.
     assert [inverter.name for inverter in await client.inverters(BARN.station_id)] == ["EB031P2308290046"]
 
 
+@GENERATION1
 async def test_demo_account(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
     stations = await client_of(http, simulator.url, None).stations()
     assert [station.name for station in stations] == [HOUSE.name]
@@ -83,7 +90,7 @@ async def test_demo_account(http: aiohttp.ClientSession, simulator: PortalSimula
 @pytest.mark.parametrize("hour", [0, 6, 10, 18, 22])
 @pytest.mark.parametrize("plant", [HOUSE, BARN, FARM], ids=lambda plant: plant.station_id)
 async def test_station_reading_is_the_plant(
-    client: Client, simulator: PortalSimulator, plant: PlantDescription, hour: int
+    client: Client, simulator: PortalSimulator, generation: int, plant: PlantDescription, hour: int
 ) -> None:
     simulator.clock.set(NOON.replace(hour=hour))
     now = simulator.clock.now()
@@ -107,14 +114,22 @@ async def test_station_reading_is_the_plant(
         battery_power=near(powers.battery, abs=watt) if plant.battery else None,
         consumption_power=near(powers.load, abs=watt) if plant.meter else None,
         state_of_charge=near(powers.soc, abs=0.06) if plant.battery else None,
-        grid_outage=False,
+        grid_outage=False if generation == 1 else None,
+        backup_power=near(powers.load * 0.15, abs=watt) if generation == 2 and plant.battery else None,
+        installed_power=near(peak_of(plant)) if generation == 2 else None,
+        signal_strength=-61.0 if generation == 2 else None,
     )
+
+
+def peak_of(plant: PlantDescription) -> float:
+    return sum(string.peak for inverter in plant.inverters for string in inverter.strings)
 
 
 def _station(simulator: PortalSimulator, plant: PlantDescription) -> Any:
     return next(each for each in simulator.accounts[VILLAGE].stations if each.description == plant)
 
 
+@GENERATION1
 async def test_grid_outage(client: Client, simulator: PortalSimulator) -> None:
     _station(simulator, HOUSE).outage = True
     assert (await client.station_reading(HOUSE.station_id)).grid_outage is True
@@ -127,7 +142,7 @@ async def test_inverter_reading_is_the_plant(
     powers = simulator.plant(_station(simulator, plant)).power(NOON)
     for inverter in plant.inverters:
         share = powers.inverters[inverter.device_id]
-        reading = await client.inverter_reading(inverter.device_id)
+        reading = await client.inverter_reading(plant.station_id, inverter.serial)
 
         assert {number: string.power for number, string in reading.strings.items()} == {
             int(name[2:]): near(watts, abs=0.6) for name, watts in share.strings.items()
@@ -287,26 +302,49 @@ async def test_page_instead_of_data_renews_the_token(http: aiohttp.ClientSession
     async with odd_portal(answer) as portal:
         client = client_of(http, portal.url)
         await client.sign_in()
-        with pytest.raises(ResponseError, match="a token it has just issued"):
-            await client.stations()
         assert await client.stations() == []
         assert sum("/login/" in path for path in portal.paths) == 2
 
 
+async def test_page_on_one_path_costs_no_login(http: aiohttp.ClientSession) -> None:
+    """The session is alive: another request is answered."""
+
+    def answer(request: web.Request) -> Any:
+        return web.Response(text="<!DOCTYPE html>") if "devices" in request.path else success({"top10List": []})
+
+    async with odd_portal(answer) as portal:
+        client = client_of(http, portal.url)
+        for _ in range(5):
+            with pytest.raises(ResponseError):
+                await client.inverters("1")
+        assert await client.stations() == []
+        assert sum("/login/" in path for path in portal.paths) == 1
+
+
 async def test_wrong_password(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
     with pytest.raises(AuthenticationError, match="incorrect"):
-        await client_of(http, simulator.url, Credentials(VILLAGE, "f" * 32)).stations()
+        await client_of(http, simulator.url, Credentials(VILLAGE, "f" * 32)).sign_in()
 
 
 # Pacing
 
 
-async def test_requests_go_one_at_a_time_with_a_pause(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+async def test_requests_go_one_at_a_time_with_a_pause(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int
+) -> None:
     simulator.delay = 0.02
     pacing = Pacing(0.05)
     digest = _digest(simulator.accounts[VILLAGE].password)
     clients = [
-        Client(http, Credentials(VILLAGE, digest), time_zone=BERLIN, url=simulator.url, pacing=pacing) for _ in range(2)
+        Client(
+            http,
+            Credentials(VILLAGE, digest),
+            time_zone=BERLIN,
+            url=simulator.url,
+            pacing=pacing,
+            generation=generation,
+        )
+        for _ in range(2)
     ]
     await asyncio.gather(*(client.stations() for client in clients for _ in range(3)))
 
@@ -317,6 +355,7 @@ async def test_requests_go_one_at_a_time_with_a_pause(http: aiohttp.ClientSessio
     assert {call.code for call in simulator.requests} == {"1000000"}
 
 
+@GENERATION1
 async def test_cancelled_callers_let_the_next_one_go(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
     """One is cancelled while the portal answers it, one while it pauses, one while it waits for its turn."""
     client = client_of(http, simulator.url, None, pause=0.1)
@@ -409,7 +448,7 @@ async def test_code_as_a_number_and_ids_as_numbers(http: aiohttp.ClientSession) 
 async def test_refused_login(http: aiohttp.ClientSession, login: dict[str, Any]) -> None:
     async with odd_portal(lambda _: success({}), login=lambda _: login) as portal:
         with pytest.raises(AuthenticationError):
-            await client_of(http, portal.url).stations()
+            await client_of(http, portal.url).sign_in()
 
 
 @pytest.mark.parametrize("login", [b"<html>Maintenance", success({}), success(None), success({"token": ""})])
@@ -475,8 +514,12 @@ async def test_spellings_of_a_device(http: aiohttp.ClientSession) -> None:
         },
         {"labelId": 999, "data": None},
     ]
-    async with odd_portal(lambda _: success({"config": config})) as portal:
-        reading = await client_of(http, portal.url).inverter_reading("1")
+
+    def answer(request: web.Request) -> dict[str, Any]:
+        return success([{"deviceId": 7, "deviceSn": "SN"}] if "devices" in request.path else {"config": config})
+
+    async with odd_portal(answer) as portal:
+        reading = await client_of(http, portal.url).inverter_reading("1", "SN")
     assert reading == InverterReading(
         battery=BatteryReading(power=-250.0),
         phases={2: PhaseReading(voltage=230.1)},

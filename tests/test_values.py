@@ -50,6 +50,26 @@ def test_number(raw: Any, expected: float | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (0, 0),
+        ("0", 0),
+        (4.0, 4),
+        (" 0x1F ", 31),
+        ("0X0", 0),
+        (3.5, None),
+        ("0xyz", None),
+        ("0x", None),
+        ("--", None),
+        (None, None),
+        (True, None),
+    ],
+)
+def test_code(raw: Any, expected: int | None) -> None:
+    assert values.code(raw) == expected
+
+
+@pytest.mark.parametrize(
     ("raw", "unit", "expected"),
     [
         (500, "Wh", 0.5),

@@ -3,11 +3,14 @@
 from .client import PORTAL_URL, Client
 from .errors import AuthenticationError, BusyError, PortalConnectionError, PortalError, ResponseError
 from .models import (
+    BackupReading,
+    BatteryMode,
     BatteryReading,
     Credentials,
     CurvePoint,
     DaySummary,
     DayUsage,
+    Energies,
     Inverter,
     InverterReading,
     PhaseReading,
@@ -15,12 +18,15 @@ from .models import (
     StationReading,
     StringReading,
     UsageRow,
+    WorkStatus,
 )
 from .pacing import Pacing
 
 __all__ = [
     "PORTAL_URL",
     "AuthenticationError",
+    "BackupReading",
+    "BatteryMode",
     "BatteryReading",
     "BusyError",
     "Client",
@@ -28,6 +34,7 @@ __all__ = [
     "CurvePoint",
     "DaySummary",
     "DayUsage",
+    "Energies",
     "Inverter",
     "InverterReading",
     "Pacing",
@@ -39,4 +46,5 @@ __all__ = [
     "StationReading",
     "StringReading",
     "UsageRow",
+    "WorkStatus",
 ]

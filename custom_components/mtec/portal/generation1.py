@@ -4,7 +4,7 @@ The names are the portal's own, typos included. They were observed in 2023.
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, tzinfo
 from typing import Any
 
@@ -13,7 +13,6 @@ from .errors import ResponseError
 from .models import (
     BatteryReading,
     Credentials,
-    CurvePoint,
     DaySummary,
     DayUsage,
     Inverter,
@@ -24,7 +23,8 @@ from .models import (
     StringReading,
     UsageRow,
 )
-from .session import Answer, Request, Session
+from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, rows, usage_rows
+from .session import Answer, Request, Requester
 
 _PATH = "api/sys/"
 _CHANNEL = 1
@@ -35,25 +35,25 @@ _INCOME = "0.32"
 _FEED_IN = 2
 """`flowDirection` of what flows away: into the grid, into the battery."""
 
+_INVERTER = (202, 201)
 _BATTERY = 203
 _GRID = 206
 _STRINGS = 502
 """`labelId` of the nodes of a device."""
 
-_PHASES = {1: "A", 2: "B", 3: "C"}
-
-_CONSUMPTION_SINCE = date(2023, 3, 7)
-"""Before this day the portal did not record the consumption and says 0.0."""
-
-_DAY, _MONTH, _YEAR, _LIFETIME = 1, 2, 3, 4
-"""`durationType`."""
+_TEMPERATURE = "Temperature"
+"""The fields of the inverter's temperatures, without their number."""
 
 
 class Generation1:
     """Asks a session for what a caller wants to know, in the words of generation 1."""
 
+    number = 1
+    auth_codes = False
+
     def __init__(self, time_zone: tzinfo) -> None:
         self._time_zone = time_zone
+        self.device_ids: dict[str, str] = {}
 
     def login(self, credentials: Credentials | None) -> Request:
         """Return the login request; None asks for the public demo account."""
@@ -71,7 +71,11 @@ class Generation1:
 
     def token(self, answer: Answer) -> str | None:
         """Return the token in a login's answer, None if there is none."""
-        return values.text(_mapping(answer.data).get("token"))
+        return values.text(mapping(answer.data).get("token"))
+
+    def renewed_token(self, answer: Answer) -> str | None:
+        """Return None: a token is not renewed."""
+        return None
 
     def headers(self, token: str | None) -> dict[str, str]:
         """Return the headers of a request; None is a request before the login."""
@@ -82,26 +86,32 @@ class Generation1:
         }
         return headers if token is None else headers | {"Authorization": token}
 
-    async def stations(self, session: Session) -> list[Station]:
+    def alive(self) -> Request:
+        """Return a request that is answered while the session is alive: the stations."""
+        return _get("basePowerStationInfo/getRunningOverview", income=_INCOME)
+
+    async def stations(self, session: Requester) -> list[Station]:
         """Return the account's stations."""
-        data = await session.request(_get("basePowerStationInfo/getRunningOverview", income=_INCOME))
+        data = await session.request(self.alive())
         return [
             Station(
                 id=(id_ := values.identifier(row.get("stationId"))), name=values.text(row.get("stationName")) or id_
             )
-            for row in _required_rows(_required(data).get("top10List"))
+            for row in required_rows(required(data).get("top10List"))
         ]
 
-    async def inverters(self, session: Session, station_id: str) -> list[Inverter]:
+    async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
         """Return the inverters of a station."""
         data = await session.request(_get("managerv2/station/devices/query", stationId=station_id))
-        return [_inverter(row) for row in _required_rows(data)]
+        found = dict(_inverter(row) for row in required_rows(data))
+        self.device_ids.update({inverter.serial_number: id_ for id_, inverter in found.items()})
+        return list(found.values())
 
-    async def station_reading(self, session: Session, station_id: str) -> StationReading:
+    async def station_reading(self, session: Requester, station_id: str) -> StationReading:
         """Return a station's values of now."""
-        data = _required(await session.request(_get("curve/station/getSingleStationDataV2", id=station_id)))
-        energy = _mapping(data.get("accumulatedData"))
-        nodes = _mapping(data.get("dataNodeMap"))
+        data = required(await session.request(_get("curve/station/getSingleStationDataV2", id=station_id)))
+        energy = mapping(data.get("accumulatedData"))
+        nodes = mapping(data.get("dataNodeMap"))
         return StationReading(
             pv_energy_today=_energy(energy, "todayEnergy"),
             pv_energy_this_month=_energy(energy, "monthEneregy"),
@@ -111,18 +121,22 @@ class Generation1:
             consumption_power=_node_power(nodes, "loadNode"),
             grid_power=_signed_node_power(nodes, "meterNode"),
             battery_power=_signed_node_power(nodes, "batteryNode"),
-            state_of_charge=values.number(_mapping(nodes.get("batteryNode")).get("otherData")),
+            state_of_charge=values.number(mapping(nodes.get("batteryNode")).get("otherData")),
             grid_outage=values.flag(data.get("lackMaster")),
         )
 
-    async def inverter_reading(self, session: Session, inverter_id: str) -> InverterReading:
+    async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
         """Return an inverter's values of now."""
-        data = _required(await session.request(_get("device/getDeviceDataV3", id=inverter_id)))
-        nodes = {values.number(node.get("labelId")): node.get("data") for node in _required_rows(data.get("config"))}
+        if serial_number not in self.device_ids:
+            await self.inverters(session, station_id)
+        if (device_id := self.device_ids.get(serial_number)) is None:
+            raise ResponseError("The portal does not know the inverter")
+        data = required(await session.request(_get("device/getDeviceDataV3", id=device_id)))
+        nodes = {values.number(node.get("labelId")): node.get("data") for node in required_rows(data.get("config"))}
         fields = {
             str(cell.get("field")): cell
             for label in (_BATTERY, _GRID)
-            for row in _rows(nodes.get(label))
+            for row in rows(nodes.get(label))
             for cell in _cells(row)
         }
         return InverterReading(
@@ -133,17 +147,17 @@ class Generation1:
                 state_of_charge=_cell_number(fields.get("SOC")),
             ),
             phases=dict(_phases(fields)),
-            strings=dict(_strings(_rows(nodes.get(_STRINGS)))),
+            strings=dict(_strings(rows(nodes.get(_STRINGS)))),
+            temperatures=dict(_temperatures([row for label in _INVERTER for row in rows(nodes.get(label))])),
         )
 
-    async def day_usage(self, session: Session, station_id: str, day: date, offset: int) -> DayUsage:
+    async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
         """Return the 24 hours from midnight on at `offset` minutes east of UTC."""
-        payload = _usage_payload(station_id, _DAY, day.isoformat(), offset, "powerflow")
-        data = _mapping(await session.request(_post("curve/station/queryStationCurve", payload)))
-        points = (_curve_point(row, self._time_zone) for row in _rows(data.get("curve")))
-        summary = _mapping(data.get("eRatioGraph"))
+        payload = _usage_payload(station_id, DAY, day.isoformat(), offset, "powerflow")
+        data = mapping(await session.request(_post("curve/station/queryStationCurve", payload)))
+        summary = mapping(data.get("eRatioGraph"))
         return DayUsage(
-            points=tuple(point for point in points if point is not None),
+            points=curve_points(data, offset, self._time_zone),
             summary=DaySummary(
                 bought=values.number(summary.get("eMeterTotalBuy")),
                 sold=values.number(summary.get("eMeterTotalSell")),
@@ -153,28 +167,19 @@ class Generation1:
             ),
         )
 
-    async def month_rows(self, session: Session, station_id: str, year: int, month: int, offset: int) -> list[UsageRow]:
-        """Return a row for each day of a month that has data."""
-        payload = _usage_payload(station_id, _MONTH, f"{year:04}-{month:02}", offset, "update")
-        return await _usage_rows(session, payload, lambda part: date(year, month, part))
-
-    async def year_rows(self, session: Session, station_id: str, year: int, offset: int) -> list[UsageRow]:
-        """Return a row for each month of a year that has data."""
-        payload = _usage_payload(station_id, _YEAR, f"{year:04}", offset, "update")
-        return await _usage_rows(session, payload, lambda part: date(year, part, 1))
-
-    async def lifetime_rows(self, session: Session, station_id: str, offset: int) -> list[UsageRow]:
-        """Return a row for each year that has data."""
-        payload = _usage_payload(station_id, _LIFETIME, "", offset, "update")
-        return await _usage_rows(session, payload, lambda part: date(part, 1, 1))
+    async def usage_rows(self, session: Requester, station_id: str, period: Period, offset: int) -> list[UsageRow]:
+        """Return the rows of a period that have data."""
+        payload = _usage_payload(station_id, period.duration, str(period), offset, "update")
+        data = await session.request(_post("curve/station/queryStationBarChart", payload))
+        return usage_rows(data, period, self._time_zone)
 
 
 def _get(path: str, **params: str) -> Request:
-    return Request(method="GET", path=_PATH + path, params=params)
+    return Request(generation=Generation1.number, method="GET", path=_PATH + path, params=params)
 
 
 def _post(path: str, payload: Mapping[str, Any]) -> Request:
-    return Request(method="POST", path=_PATH + path, json=payload)
+    return Request(generation=Generation1.number, method="POST", path=_PATH + path, json=payload)
 
 
 def _usage_payload(station_id: str, duration: int, day: str, offset: int, type_: str) -> dict[str, Any]:
@@ -188,53 +193,11 @@ def _usage_payload(station_id: str, duration: int, day: str, offset: int, type_:
     }
 
 
-async def _usage_rows(session: Session, payload: Mapping[str, Any], start: Callable[[int], date]) -> list[UsageRow]:
-    data = _mapping(await session.request(_post("curve/station/queryStationBarChart", payload)))
-    rows = [_usage_row(row, start) for row in _rows(data.get("curve"))]
-    return [row for row in rows if row is not None]
-
-
-def _usage_row(row: Mapping[str, Any], start: Callable[[int], date]) -> UsageRow | None:
-    """Return a row, None for one without any value: what is still to come."""
-    # The last part of the date only, as text or as a number.
-    part = values.number(str(row.get("date")).rpartition("-")[2])
-    try:
-        begins = start(int(part)) if part is not None else None
-    except ValueError:
-        begins = None
-    if begins is None:
-        raise ResponseError("The portal sent a usage row without a date that makes sense")
-    consumption = values.number(row.get("eusetotal"))
-    energies = {
-        "consumption": None if consumption == 0 and begins < _CONSUMPTION_SINCE else consumption,
-        "pv": values.number(row.get("eTotal")),
-        "battery_discharge": values.number(row.get("ebatteryDischarge")),
-        "battery_charge": values.number(row.get("ebatteryCharge")),
-        "grid_import": values.number(row.get("ebuytotal")),
-        "grid_export": values.number(row.get("eselltotal")),
-    }
-    return UsageRow(start=begins, **energies) if any(value is not None for value in energies.values()) else None
-
-
-def _curve_point(row: Mapping[str, Any], time_zone: tzinfo) -> CurvePoint | None:
-    """Return a point, None for one without any value."""
-    if (start := values.moment(row.get("dateStamp"), time_zone)) is None:
-        raise ResponseError("The portal sent a point of a curve without a moment that makes sense")
-    readings = {
-        "consumption_power": values.power(row.get("loadPower"), "kW"),
-        "grid_power": values.power(row.get("pMeter"), "kW"),
-        "pv_power": values.power(row.get("power"), "kW"),
-        "battery_power": values.power(row.get("battery"), "kW"),
-        "state_of_charge": values.number(row.get("SOC")),
-    }
-    return CurvePoint(start=start, **readings) if any(value is not None for value in readings.values()) else None
-
-
-def _inverter(row: Mapping[str, Any]) -> Inverter:
+def _inverter(row: Mapping[str, Any]) -> tuple[str, Inverter]:
+    """Return an inverter and the portal's id of it."""
     id_ = values.identifier(row.get("deviceId"))
     serial_number = values.text(row.get("deviceSn")) or id_
-    return Inverter(
-        id=id_,
+    return id_, Inverter(
         name=values.text(row.get("deviceName")) or serial_number,
         serial_number=serial_number,
         model=values.text(row.get("modelType")),
@@ -246,19 +209,19 @@ def _energy(energies: Mapping[str, Any], name: str) -> float | None:
 
 
 def _node_power(nodes: Mapping[str, Any], name: str) -> float | None:
-    node = _mapping(nodes.get(name))
+    node = mapping(nodes.get(name))
     return values.power(node.get("currentData"), node.get("currentDataUnit"))
 
 
 def _signed_node_power(nodes: Mapping[str, Any], name: str) -> float | None:
     """Return the power of a node that sends a magnitude and a direction."""
     power = _node_power(nodes, name)
-    feeds_in = values.number(_mapping(nodes.get(name)).get("flowDirection")) == _FEED_IN
+    feeds_in = values.number(mapping(nodes.get(name)).get("flowDirection")) == _FEED_IN
     return -abs(power) + 0.0 if power is not None and feeds_in else power
 
 
 def _phases(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, PhaseReading]]:
-    for number, letter in _PHASES.items():
+    for number, letter in PHASES.items():
         phase = PhaseReading(
             inverter_power=_cell_power(fields.get(f"Invt_{letter}_P")),
             voltage=_cell_number(fields.get(f"Vgrid_Phase{letter}")),
@@ -267,6 +230,14 @@ def _phases(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, Phas
         )
         if phase != PhaseReading():
             yield number, phase
+
+
+def _temperatures(cells: list[Mapping[str, Any]]) -> Iterator[tuple[int, float]]:
+    for cell in cells:
+        name, _, number = str(cell.get("field")).partition(_TEMPERATURE)
+        value = _cell_number(cell)
+        if not name and number.isdecimal() and value is not None:
+            yield int(number), value
 
 
 def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading]]:
@@ -300,27 +271,3 @@ def _cells(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield row
     else:
         yield from (cell for cell in row.values() if isinstance(cell, dict))
-
-
-def _mapping(data: Any) -> Mapping[str, Any]:
-    """Return a node, empty if the portal left it out."""
-    return data if isinstance(data, dict) else {}
-
-
-def _required(data: Any) -> Mapping[str, Any]:
-    """Return a node without which the answer makes no sense."""
-    if not isinstance(data, dict):
-        raise ResponseError(f"The portal sent {type(data).__name__} instead of an object")
-    return data
-
-
-def _rows(data: Any) -> list[Mapping[str, Any]]:
-    """Return the rows of a list, empty if the portal left it out."""
-    return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
-
-
-def _required_rows(data: Any) -> list[Mapping[str, Any]]:
-    """Return the rows of a list without which the answer makes no sense."""
-    if not isinstance(data, list):
-        raise ResponseError(f"The portal sent {type(data).__name__} instead of a list")
-    return _rows(data)

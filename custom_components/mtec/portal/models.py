@@ -1,11 +1,14 @@
-"""What the portal knows, in fixed units: W, kWh, V, A, %, aware datetimes. None means that the portal has no value.
+"""What the portal knows, in fixed units: W, kWh, V, A, Hz, °C, %, aware datetimes. None: the portal has no value.
 
 Signs: grid positive = drawn from the grid, negative = fed in; battery positive = discharging, negative = charging.
+
+What has a default is not known in every generation of the API.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,11 @@ class Station:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inverter:
-    """An inverter of a station. `serial_number` is the portal's id of it where the portal does not give one."""
+    """An inverter of a station. `serial_number` is the portal's id of it where the portal does not give one.
 
-    id: str
+    `name` is the serial number, and `model` None, where the portal does not give them.
+    """
+
     name: str
     serial_number: str
     model: str | None
@@ -36,7 +41,7 @@ class Inverter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationReading:
-    """A station now: energies in kWh, powers in W, the battery's state of charge in %."""
+    """A station now: energies in kWh, powers in W, the battery's state of charge in %, the logger's signal in dBm."""
 
     pv_energy_today: float | None
     pv_energy_this_month: float | None
@@ -47,17 +52,49 @@ class StationReading:
     battery_power: float | None
     consumption_power: float | None
     state_of_charge: float | None
-    grid_outage: bool | None
+    grid_outage: bool | None = None
+    backup_power: float | None = None
+    installed_power: float | None = None
+    signal_strength: float | None = None
+
+
+class WorkStatus(StrEnum):
+    """What an inverter is at."""
+
+    WAITING = "waiting"
+    SELF_CHECK = "self_check"
+    ON_GRID = "on_grid"
+    FAULT = "fault"
+    FIRMWARE_UPDATE = "firmware_update"
+    OFF_GRID = "off_grid"
+
+
+class BatteryMode(StrEnum):
+    """What a battery is at."""
+
+    DISCHARGING = "discharging"
+    CHARGING = "charging"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatteryReading:
-    """A battery now: W, V, A, %."""
+    """A battery now: W, V, A, °C, %. The limits are the currents its own electronics allow; a code of 0 is none."""
 
     power: float | None = None
     voltage: float | None = None
     current: float | None = None
     state_of_charge: float | None = None
+    state_of_health: float | None = None
+    mode: BatteryMode | None = None
+    temperature: float | None = None
+    highest_cell_voltage: float | None = None
+    lowest_cell_voltage: float | None = None
+    highest_cell_temperature: float | None = None
+    lowest_cell_temperature: float | None = None
+    charge_current_limit: float | None = None
+    discharge_current_limit: float | None = None
+    error_code: int | None = None
+    warning_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +108,16 @@ class PhaseReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupReading:
+    """A phase of the backup output now: W, V, A, Hz."""
+
+    power: float | None = None
+    voltage: float | None = None
+    current: float | None = None
+    frequency: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StringReading:
     """A PV string now: W, V, A."""
 
@@ -80,12 +127,41 @@ class StringReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Energies:
+    """What an inverter has counted, in kWh."""
+
+    pv: float | None = None
+    grid_import: float | None = None
+    grid_export: float | None = None
+    battery_charge: float | None = None
+    battery_discharge: float | None = None
+    consumption: float | None = None
+    backup: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InverterReading:
-    """An inverter now, with the phases (1 to 3) and the PV strings (from 1) that it has."""
+    """An inverter now: W, Hz, its temperatures (by the sensor's number from 1) in °C.
+
+    It has the phases and backup phases (1 to 3) and the PV strings (from 1) that are there. `faults` and `warnings` are
+    words of flags by their number from 1; 0 is none.
+    """
 
     battery: BatteryReading
     phases: Mapping[int, PhaseReading]
     strings: Mapping[int, StringReading]
+    temperatures: Mapping[int, float] = field(default_factory=dict)
+    power: float | None = None
+    pv_power: float | None = None
+    grid_power: float | None = None
+    grid_frequency: float | None = None
+    work_status: WorkStatus | None = None
+    backup_power: float | None = None
+    backup_phases: Mapping[int, BackupReading] = field(default_factory=dict)
+    today: Energies = Energies()
+    total: Energies = Energies()
+    faults: Mapping[int, int] = field(default_factory=dict)
+    warnings: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +180,11 @@ class CurvePoint:
 class DaySummary:
     """A day's energies in kWh: bought from and sold to the grid, used, used from own production, produced."""
 
-    bought: float | None
-    sold: float | None
-    used: float | None
-    self_used: float | None
-    total: float | None
+    bought: float | None = None
+    sold: float | None = None
+    used: float | None = None
+    self_used: float | None = None
+    total: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

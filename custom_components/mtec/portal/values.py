@@ -40,6 +40,17 @@ def power(raw: Any, unit: Any) -> float | None:
     return _normalised(raw, unit, _TO_W)
 
 
+def code(raw: Any) -> int | None:
+    """Return a code or a word of flags, which the portal sends as a whole number or as text, decimal or like 0x1F."""
+    if isinstance(raw, str) and raw.strip()[:2].lower() == "0x":
+        try:
+            return int(raw.strip(), 16)
+        except ValueError:
+            return None
+    value = number(raw)
+    return int(value) if value is not None and value.is_integer() else None
+
+
 def flag(raw: Any) -> bool | None:
     """Return a yes or no that the portal spells as a bool, 0 or 1, or either as text."""
     spelled = str(raw).strip().lower()

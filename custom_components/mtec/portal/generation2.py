@@ -1,0 +1,393 @@
+"""Generation 2 of the portal's API, `/monitor/`: its paths, payloads and names, turned into models.
+
+The names are the portal's own, typos included. They were observed on the sister portal from 2024 to 2026.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta, tzinfo
+from itertools import count
+from typing import Any
+
+from . import values
+from .errors import ResponseError
+from .models import (
+    BackupReading,
+    BatteryMode,
+    BatteryReading,
+    Credentials,
+    DaySummary,
+    DayUsage,
+    Energies,
+    Inverter,
+    InverterReading,
+    PhaseReading,
+    Station,
+    StationReading,
+    StringReading,
+    UsageRow,
+    WorkStatus,
+)
+from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, usage_rows
+from .session import Answer, Request, Requester
+
+_PATH = "monitor/"
+_CHANNEL = 1
+_PAGE_SIZE = 50
+_CURVE_TYPE = "1000"
+_STATION_TYPE = "1"
+_INVERTER = 2
+"""`deviceType`."""
+
+_BATTERY = {
+    "voltage": "batteryV",
+    "current": "batteryI",
+    "state_of_charge": "soc",
+    "state_of_health": "soh",
+    "temperature": "bmsPackTemperature",
+    "highest_cell_voltage": "maxCellVoltage",
+    "lowest_cell_voltage": "minCellVoltage",
+    "highest_cell_temperature": "maxCellTemperature",
+    "lowest_cell_temperature": "minCellTemperature",
+    "charge_current_limit": "iChargingLimit",
+    "discharge_current_limit": "iDischargeLimit",
+}
+_TODAY = {
+    "pv": "epvDay",
+    "grid_import": "ebuyDay",
+    "grid_export": "esellDay",
+    "battery_charge": "ebatterychargeDaily",
+    "battery_discharge": "ebatteryDischargeDaily",
+    "consumption": "eloadUseDay",
+    "backup": "ebackupDay",
+}
+_TOTAL = {
+    "pv": "etotalPv",
+    "grid_import": "ebuyTotal",
+    "grid_export": "esellTotal",
+    "battery_charge": "eTotalbatteryCharge",
+    "battery_discharge": "eTotalbatteryDischarge",
+    "consumption": "etotalLoaduse",
+    "backup": "eTotalBackupLoad",
+}
+_TEMPERATURES = {number: f"temperature{number}" for number in range(1, 5)}
+_FAULTS = {number: f"faultFlag{number}" for number in range(1, 4)}
+_WARNINGS = {number: f"warnFlag{number}" for number in range(1, 4)}
+_STRINGS = range(1, 11)
+
+_IEC_PATH = (
+    *("pac", "ppvInput", "pmeterTotal", "fgrid", "workStatus", "totalBackupP"),
+    *(f"{what}{number}" for number in _STRINGS for what in ("ppv", "vpv", "ipv")),
+    *(f"{what}Phase{letter}" for letter in PHASES.values() for what in ("vgrid", "igrid", "pmeter")),
+    *(f"invt{letter}P" for letter in PHASES.values()),
+    *(f"backup{letter}{what}" for letter in PHASES.values() for what in "VIFP"),
+    *("batteryP", "batteryMode", "bmsErrorCode", "bmsWarnCode"),
+    *(name for table in (_BATTERY, _TODAY, _TOTAL) for name in table.values()),
+    *(name for table in (_TEMPERATURES, _FAULTS, _WARNINGS) for name in table.values()),
+)
+"""All that is asked of an inverter."""
+
+_WORK_STATUS: Mapping[int | None, WorkStatus] = dict(enumerate(WorkStatus))
+_BATTERY_MODE: Mapping[int | None, BatteryMode] = dict(enumerate(BatteryMode))
+"""By their codes, which are those of the inverter's own Modbus registers."""
+
+
+class Generation2:
+    """Asks a session for what a caller wants to know, in the words of generation 2."""
+
+    number = 2
+    auth_codes = True
+
+    def __init__(self, time_zone: tzinfo) -> None:
+        self._time_zone = time_zone
+        self.device_ids: Mapping[str, str] = {}
+
+    def login(self, credentials: Credentials | None) -> Request:
+        """Return the login request. Raises ResponseError for the demo account, which is not known to exist here."""
+        if credentials is None:
+            raise ResponseError("The portal has no demo account")
+        password = b64encode(credentials.digest.encode()).decode()
+        return _post("auth/login", {"email": credentials.email, "password": password, "channel": _CHANNEL})
+
+    def token(self, answer: Answer) -> str | None:
+        """Return the token in a login's answer, None if there is none."""
+        return values.text(answer.headers.get("token"))
+
+    def renewed_token(self, answer: Answer) -> str | None:
+        """Return the token that an answer brings in place of the one it was asked for with, None if it does not."""
+        return self.token(answer)
+
+    def headers(self, token: str | None) -> dict[str, str]:
+        """Return the headers of a request; None is a request before the login."""
+        headers = {"ver": "pc"}
+        return headers if token is None else headers | {"token": token, "Cookie": f"token={token}"}
+
+    def alive(self) -> Request:
+        """Return a request that is answered while the session is alive."""
+        return _get("auth/info", useFor="1")
+
+    async def stations(self, session: Requester) -> list[Station]:
+        """Return the account's stations, however many pages they fill."""
+        found: dict[str, Station] = {}
+        for page in count(1):
+            records = required_rows(required(await session.request(_station_page(page))).get("records"))
+            known = len(found)
+            for record in records:
+                id_ = values.identifier(record.get("id"))
+                found[id_] = Station(id=id_, name=values.text(record.get("name")) or id_)
+            if len(records) < _PAGE_SIZE or len(found) == known:
+                break
+        return list(found.values())
+
+    async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
+        """Return the inverters of a station, wherever in its tree of devices they are."""
+        data = await session.request(_get(f"core/device/getListByStation/{station_id}"))
+        if not isinstance(data, dict | list):
+            raise ResponseError(f"The portal sent {type(data).__name__} instead of a list")
+        inverters = (_inverter(node) for node in _nodes(data) if values.number(node.get("deviceType")) == _INVERTER)
+        return list({inverter.serial_number: inverter for inverter in inverters}.values())
+
+    async def station_reading(self, session: Requester, station_id: str) -> StationReading:
+        """Return a station's values of now."""
+        path = "core/power/station/overview/getSingleStationOverview"
+        overview = _Overview(required(await session.request(_get(path, id=station_id))))
+        battery_power = _directed(
+            overview.power("batteryP"), overview.flag("arrowBatteryInverter"), overview.flag("arrowInverterBattery")
+        )
+        state_of_charge = overview.number("soc")
+        # A battery has a state of charge; a plant without one may say that no power flows to it.
+        has_battery = state_of_charge is not None or battery_power
+        return StationReading(
+            pv_energy_today=overview.energy("eDay"),
+            pv_energy_this_month=overview.energy("eMonth"),
+            pv_energy_this_year=overview.energy("eYear"),
+            pv_energy_total=overview.energy("eTotal"),
+            pv_power=overview.power("pac"),
+            grid_power=_directed(
+                overview.power("pmeterTotal"), overview.flag("arrowGridInverter"), overview.flag("arrowInverterGrid")
+            ),
+            battery_power=battery_power if has_battery else None,
+            consumption_power=overview.power("pLoad"),
+            state_of_charge=state_of_charge,
+            backup_power=overview.power("totalBackupPower"),
+            installed_power=overview.power("instatlledPower"),
+            signal_strength=overview.number("rssi"),
+        )
+
+    async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
+        """Return an inverter's values of now: the newest of today."""
+        now = _now(self._time_zone)
+        data = await session.request(
+            _post(
+                "core/curve/device/queryRealTimeData",
+                {
+                    "deviceSn": serial_number,
+                    "stationId": station_id,
+                    "iecPath": list(_IEC_PATH),
+                    "time": now.date().isoformat(),
+                    "timeZoneOffset": round((now.utcoffset() or timedelta()).total_seconds() / 60),
+                },
+            )
+        )
+        newest = _Newest([] if data is None else required_rows(data))
+        battery = newest.battery()
+        return InverterReading(
+            battery=battery,
+            phases=dict(newest.phases()),
+            strings=dict(newest.strings()),
+            temperatures=newest.numbers(_TEMPERATURES),
+            power=newest.power("pac"),
+            pv_power=newest.power("ppvInput"),
+            grid_power=newest.power("pmeterTotal"),
+            grid_frequency=newest.number("fgrid"),
+            work_status=_WORK_STATUS.get(newest.code("workStatus")),
+            backup_power=newest.power("totalBackupP"),
+            backup_phases=dict(newest.backup_phases()),
+            today=newest.energies(_TODAY, has_battery=battery != BatteryReading()),
+            total=newest.energies(_TOTAL, has_battery=battery != BatteryReading()),
+            faults=newest.codes(_FAULTS),
+            warnings=newest.codes(_WARNINGS),
+        )
+
+    async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
+        """Return the 24 hours from midnight on at `offset` minutes east of UTC. There is no summary."""
+        data = await session.request(_chart(station_id, DAY, day.isoformat(), offset))
+        return DayUsage(points=curve_points(data, offset, self._time_zone), summary=DaySummary())
+
+    async def usage_rows(self, session: Requester, station_id: str, period: Period, offset: int) -> list[UsageRow]:
+        """Return the rows of a period that have data."""
+        data = await session.request(_chart(station_id, period.duration, str(period), offset))
+        return usage_rows(data, period, self._time_zone)
+
+
+def _now(time_zone: tzinfo) -> datetime:
+    return datetime.now(time_zone)
+
+
+def _get(path: str, **params: str) -> Request:
+    return Request(generation=Generation2.number, method="GET", path=_PATH + path, params=params)
+
+
+def _post(path: str, payload: Mapping[str, Any]) -> Request:
+    return Request(generation=Generation2.number, method="POST", path=_PATH + path, json=payload)
+
+
+def _station_page(page: int) -> Request:
+    empty = ("status", "type", "snOrNameOrEmail", "installStartTime", "installEndTime", "modelTypes")
+    return _get(
+        "core/power/station/monitoring/getPage",
+        pageNum=str(page),
+        pageSize=str(_PAGE_SIZE),
+        **dict.fromkeys(empty, ""),
+    )
+
+
+def _chart(station_id: str, duration: int, day: str, offset: int) -> Request:
+    return _get(
+        "core/power/station/overview/getGridConnectedData",
+        id=station_id,
+        durationType=str(duration),
+        curveType=_CURVE_TYPE,
+        date=day,
+        stationType=_STATION_TYPE,
+        timeZoneOffset=str(offset),
+    )
+
+
+def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield all objects of a tree of lists and objects, in order."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            node = list(node.values())
+        waiting += [child for child in reversed(node) if isinstance(child, dict | list)]
+
+
+def _inverter(node: Mapping[str, Any]) -> Inverter:
+    serial_number = values.identifier(values.text(node.get("deviceSn")) or node.get("serialNum"))
+    return Inverter(
+        # Not seen in this generation, but that of the first gave them.
+        name=values.text(node.get("deviceName")) or serial_number,
+        serial_number=serial_number,
+        model=values.text(node.get("modelType")),
+    )
+
+
+def _directed(power: float | None, positive: bool | None, negative: bool | None) -> float | None:
+    """Return a power with the sign of the direction in which it flows; as it is if neither flag says so, or both."""
+    if power is None or bool(positive) == bool(negative):
+        return power
+    return abs(power) if positive else -abs(power) + 0.0
+
+
+class _Overview:
+    """A station's answer, by names of which older answers spell some in another case."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._fields = {name.lower(): value for name, value in data.items() if value is not None}
+
+    def number(self, name: str) -> float | None:
+        return values.number(self._fields.get(name.lower()))
+
+    def flag(self, name: str) -> bool | None:
+        return values.flag(self._fields.get(name.lower()))
+
+    def power(self, name: str) -> float | None:
+        return values.power(self._fields.get(name.lower()), self._fields.get(f"{name}Unit".lower()))
+
+    def energy(self, name: str) -> float | None:
+        return values.energy(self._fields.get(name.lower()), self._fields.get(f"{name}Unit".lower()))
+
+
+class _Newest:
+    """The newest value of each name in the points of a day, which need not have all names."""
+
+    def __init__(self, points: list[Mapping[str, Any]]) -> None:
+        self._fields: dict[str, Any] = {}
+        missing = set(_IEC_PATH)
+        for point in sorted(points, key=lambda point: values.number(point.get("dataTime")) or 0.0, reverse=True):
+            data = mapping(point.get("data"))
+            found = {name: data[name] for name in missing if data.get(name) is not None and _is_value(data[name])}
+            self._fields |= found
+            missing -= found.keys()
+
+    def number(self, name: str) -> float | None:
+        return values.number(self._fields.get(name))
+
+    def power(self, name: str) -> float | None:
+        """Return W. Unlike the energies, powers come without a word on their unit: kW, as a device's in generation 1.
+
+        They are the same fields of the same platform under another spelling, `invtAP` for `Invt_A_P`.
+        """
+        return values.power(self._fields.get(name), "kW")
+
+    def code(self, name: str) -> int | None:
+        return values.code(self._fields.get(name))
+
+    def numbers(self, names: Mapping[int, str]) -> dict[int, float]:
+        found = {key: self.number(name) for key, name in names.items()}
+        return {key: value for key, value in found.items() if value is not None}
+
+    def codes(self, names: Mapping[int, str]) -> dict[int, int]:
+        found = {key: self.code(name) for key, name in names.items()}
+        return {key: value for key, value in found.items() if value is not None}
+
+    def battery(self) -> BatteryReading:
+        numbers = {field: self.number(name) for field, name in _BATTERY.items()}
+        # A battery has a voltage; an inverter without one may say 0 of all that a battery has.
+        if not numbers["voltage"] and not numbers["state_of_charge"]:
+            return BatteryReading()
+        return BatteryReading(
+            power=self.power("batteryP"),
+            mode=_BATTERY_MODE.get(self.code("batteryMode")),
+            error_code=self.code("bmsErrorCode"),
+            warning_code=self.code("bmsWarnCode"),
+            **numbers,
+        )
+
+    def energies(self, names: Mapping[str, str], *, has_battery: bool) -> Energies:
+        return Energies(
+            **{
+                field: self.number(name)
+                for field, name in names.items()
+                if has_battery or not field.startswith("battery")
+            }
+        )
+
+    def phases(self) -> Iterator[tuple[int, PhaseReading]]:
+        for number, letter in PHASES.items():
+            phase = PhaseReading(
+                inverter_power=self.power(f"invt{letter}P"),
+                voltage=self.number(f"vgridPhase{letter}"),
+                current=self.number(f"igridPhase{letter}"),
+                grid_power=self.power(f"pmeterPhase{letter}"),
+            )
+            if phase != PhaseReading():
+                yield number, phase
+
+    def backup_phases(self) -> Iterator[tuple[int, BackupReading]]:
+        for number, letter in PHASES.items():
+            phase = BackupReading(
+                power=self.power(f"backup{letter}P"),
+                voltage=self.number(f"backup{letter}V"),
+                current=self.number(f"backup{letter}I"),
+                frequency=self.number(f"backup{letter}F"),
+            )
+            if phase != BackupReading():
+                yield number, phase
+
+    def strings(self) -> Iterator[tuple[int, StringReading]]:
+        for number in _STRINGS:
+            string = StringReading(
+                power=self.power(f"ppv{number}"),
+                voltage=self.number(f"vpv{number}"),
+                current=self.number(f"ipv{number}"),
+            )
+            if string != StringReading():
+                yield number, string
+
+
+def _is_value(raw: Any) -> bool:
+    return values.number(raw) is not None or values.code(raw) is not None

@@ -1,0 +1,145 @@
+"""What both generations of the API have in common: the shapes of an answer, the names in curves and in rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta, timezone, tzinfo
+from typing import Any
+
+from . import values
+from .errors import ResponseError
+from .models import CurvePoint, UsageRow
+
+DAY = 1
+"""`durationType` of a day as a curve."""
+
+PHASES = {1: "A", 2: "B", 3: "C"}
+
+_CONSUMPTION_SINCE = date(2023, 3, 7)
+"""Before this day the portal did not record the consumption and says 0.0."""
+
+_EARLIEST_YEAR = 2000
+"""No plant is older."""
+
+_SMALLEST_STAMP = 10_000
+"""A number below is the day, month or year of a row, one from here on milliseconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What the portal has rows of: a month of a year, a year, or the lifetime."""
+
+    year: int | None = None
+    month: int | None = None
+
+    @property
+    def duration(self) -> int:
+        """The `durationType`."""
+        if self.year is None:
+            return 4
+        return 3 if self.month is None else 2
+
+    def __str__(self) -> str:
+        return "-".join(f"{part:02}" for part in (self.year, self.month) if part is not None)
+
+    def row_start(self, raw: Any, time_zone: tzinfo) -> date | None:
+        """Return the day on which the row with this date begins, None if it makes no sense."""
+        part = self._row_number(raw, time_zone)
+        try:
+            if part is None or self.year is None:
+                return None if part is None else date(part, 1, 1)
+            return date(self.year, part, 1) if self.month is None else date(self.year, self.month, part)
+        except ValueError:
+            return None
+
+    def _row_number(self, raw: Any, time_zone: tzinfo) -> int | None:
+        """Return the day, month or year of a row.
+
+        Its date has that alone, as a number or text; on the sister portal a whole date or a moment was seen as well.
+        """
+        number = values.number(raw)
+        if number is not None and number < _SMALLEST_STAMP:
+            return int(number)
+        if number is not None:
+            # Midnight at whichever offset from UTC: noon is on the same day.
+            moment = values.moment(raw, time_zone)
+            day = None if moment is None else (moment + timedelta(hours=12)).date()
+        else:
+            try:
+                day = date.fromisoformat(str(raw)[:10])
+            except ValueError:
+                last = values.number(str(raw).rpartition("-")[2])
+                return None if last is None else int(last)
+        return None if day is None else (day.year, day.month, day.day)[4 - self.duration]
+
+
+def usage_rows(data: Any, period: Period, time_zone: tzinfo) -> list[UsageRow]:
+    """Return the rows of a bar chart's answer, without those that have no value: what is still to come."""
+    found = (_usage_row(row, period, time_zone) for row in rows(mapping(data).get("curve")))
+    return [row for row in found if row is not None]
+
+
+def _usage_row(row: Mapping[str, Any], period: Period, time_zone: tzinfo) -> UsageRow | None:
+    if (begins := period.row_start(_stamp(row, "date", "dateStamp"), time_zone)) is None:
+        raise ResponseError("The portal sent a usage row without a date that makes sense")
+    consumption = values.number(row.get("eusetotal"))
+    energies = {
+        "consumption": None if consumption == 0 and begins < _CONSUMPTION_SINCE else consumption,
+        "pv": values.number(row.get("eTotal")),
+        "battery_discharge": values.number(row.get("ebatteryDischarge")),
+        "battery_charge": values.number(row.get("ebatteryCharge")),
+        "grid_import": values.number(row.get("ebuytotal")),
+        "grid_export": values.number(row.get("eselltotal")),
+    }
+    return UsageRow(start=begins, **energies) if any(value is not None for value in energies.values()) else None
+
+
+def curve_points(data: Any, offset: int, time_zone: tzinfo) -> tuple[CurvePoint, ...]:
+    """Return the points of a day's answer, asked for at `offset` minutes east of UTC, without those without a value."""
+    asked = timezone(timedelta(minutes=offset))
+    found = (_curve_point(row, asked, time_zone) for row in rows(mapping(data).get("curve")))
+    return tuple(point for point in found if point is not None)
+
+
+def _curve_point(row: Mapping[str, Any], asked: tzinfo, time_zone: tzinfo) -> CurvePoint | None:
+    start = values.moment(_stamp(row, "dateStamp", "date"), asked)
+    if start is None or start.year < _EARLIEST_YEAR:
+        raise ResponseError("The portal sent a point of a curve without a moment that makes sense")
+    readings = {
+        "consumption_power": values.power(row.get("loadPower"), "kW"),
+        "grid_power": values.power(row.get("pMeter"), "kW"),
+        "pv_power": values.power(row.get("power"), "kW"),
+        "battery_power": values.power(row.get("battery"), "kW"),
+        "state_of_charge": values.number(row.get("SOC")),
+    }
+    if all(value is None for value in readings.values()):
+        return None
+    return CurvePoint(start=start.astimezone(time_zone), **readings)
+
+
+def _stamp(row: Mapping[str, Any], *names: str) -> Any:
+    """Return the first value there is."""
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def mapping(data: Any) -> Mapping[str, Any]:
+    """Return a node, empty if the portal left it out."""
+    return data if isinstance(data, dict) else {}
+
+
+def required(data: Any) -> Mapping[str, Any]:
+    """Return a node without which the answer makes no sense."""
+    if not isinstance(data, dict):
+        raise ResponseError(f"The portal sent {type(data).__name__} instead of an object")
+    return data
+
+
+def rows(data: Any) -> list[Mapping[str, Any]]:
+    """Return the rows of a list, empty if the portal left it out."""
+    return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+
+
+def required_rows(data: Any) -> list[Mapping[str, Any]]:
+    """Return the rows of a list without which the answer makes no sense."""
+    if not isinstance(data, list):
+        raise ResponseError(f"The portal sent {type(data).__name__} instead of a list")
+    return rows(data)

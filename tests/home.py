@@ -1,0 +1,95 @@
+"""A home whose clock is the portal's: Home Assistant with the integration, and time that a test moves."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+import logging
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.const import STATE_UNAVAILABLE
+from homeassistant.core import HomeAssistant, State
+import pytest
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
+
+from custom_components.mtec.const import POLL_INTERVAL
+from custom_components.mtec.portal import pacing
+from tests.portal_simulator import Call, PlantDescription, PortalSimulator, plant_of
+
+SEED = 1
+
+
+@asynccontextmanager
+async def portal_at(freezer: FrozenDateTimeFactory, now: datetime, generation: int) -> AsyncGenerator[PortalSimulator]:
+    """Serve a portal that lives in the frozen time, which begins at `now`."""
+    freezer.move_to(now)
+    async with PortalSimulator(SEED, now, running=True) as portal:
+        portal.speaks = {generation}
+        portal.sleep = vars(pacing)["sleep"]
+        yield portal
+
+
+@dataclass(frozen=True)
+class Home:
+    """Home Assistant, the portal, and their time."""
+
+    hass: HomeAssistant
+    freezer: FrozenDateTimeFactory
+    simulator: PortalSimulator
+    caplog: pytest.LogCaptureFixture
+
+    async def poll(self, times: int = 1, after: timedelta = POLL_INTERVAL) -> None:
+        """Let the poll interval pass."""
+        for _ in range(times):
+            self.freezer.tick(after + timedelta(seconds=1))
+            async_fire_time_changed(self.hass)
+            await self.hass.async_block_till_done(wait_background_tasks=True)
+
+    def value(self, entity_id: str) -> str:
+        """Return the state of an entity that is there."""
+        state = self.hass.states.get(entity_id)
+        assert state is not None, entity_id
+        return state.state
+
+    def states(self) -> dict[str, State]:
+        """Return all states by their entity."""
+        return {state.entity_id: state for state in self.hass.states.async_all() if state.entity_id[:3] != "con"}
+
+    def unavailable(self) -> set[str]:
+        """Return the entities that have no value to show."""
+        return {entity_id for entity_id, state in self.states().items() if state.state == STATE_UNAVAILABLE}
+
+    def is_fresh(self, description: PlantDescription, entity_id: str) -> bool:
+        """Return whether a PV power is the plant's of this moment, or of a moment ago."""
+        now, plant = self.simulator.clock.now(), plant_of(description, SEED)
+        shown = float(self.value(entity_id))
+        return any(abs(shown - plant.power(moment).pv) < 1 for moment in (now, now - timedelta(minutes=5)))
+
+    def complaints(self) -> list[str]:
+        """Return what the log has of errors: warnings of ours, exceptions of anybody."""
+        return [
+            record.getMessage()
+            for record in self.caplog.records
+            if record.exc_info
+            or (record.levelno >= logging.ERROR and record.name != "asyncio")
+            or (
+                (record.levelno >= logging.WARNING and record.name.startswith("custom_components"))
+                and "has not been tested by Home Assistant" not in record.getMessage()
+            )
+        ]
+
+    def said(self, text: str) -> int:
+        """Return how many lines of the log have a text."""
+        return sum(text in record.getMessage() for record in self.caplog.records)
+
+
+def most_in(calls: Iterable[Call], seconds: float, counts: Callable[[Call], bool] = lambda _: True) -> int:
+    """Return the most requests that began within any such time."""
+    starts = [call.started for call in calls if counts(call)]
+    return max(
+        (
+            sum(start <= other < start + seconds - 1e-6 for other in starts[index:])
+            for index, start in enumerate(starts)
+        ),
+        default=0,
+    )

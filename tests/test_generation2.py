@@ -1,0 +1,600 @@
+"""Generation 2 of the portal's API: what only it has, how it is found, and a portal that moves to it and back."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+from aiohttp import web
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+import pytest
+
+from custom_components.mtec.config_flow import _digest
+from custom_components.mtec.const import CONF_GENERATION, LOOKUP_INTERVAL
+from custom_components.mtec.portal import (
+    AuthenticationError,
+    BackupReading,
+    BatteryMode,
+    BatteryReading,
+    Client,
+    Credentials,
+    Energies,
+    Inverter,
+    Pacing,
+    PortalError,
+    ResponseError,
+    StationReading,
+    UsageRow,
+    WorkStatus,
+)
+from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
+from tests.odd_portal import odd_portal, success
+from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, Station, plant_of
+from tests.test_coordinator import poll
+
+BERLIN = ZoneInfo("Europe/Berlin")
+LOGINS = {1: "/api/sys/login/manager", 2: "/monitor/auth/login"}
+
+DIRECTIONS = pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)], ids=["forth", "back"])
+SILENCES = pytest.mark.parametrize("silent_page", [False, True], ids=["not_found", "page"])
+
+
+@pytest.fixture
+async def http() -> AsyncGenerator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def client_of(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int | None = None, email: str = VILLAGE
+) -> Client:
+    credentials = Credentials(email, _digest(simulator.accounts[email].password))
+    return Client(http, credentials, time_zone=BERLIN, url=simulator.url, pacing=Pacing(0), generation=generation)
+
+
+def logins(simulator: PortalSimulator) -> list[int]:
+    """Return the generations in which a login was tried, in order."""
+    return [number for call in simulator.requests for number, path in LOGINS.items() if call.path == path]
+
+
+# What only it has
+
+
+def near(value: Any, abs: float) -> Any:  # noqa: A002
+    return pytest.approx(value, abs=abs)
+
+
+@GENERATION2
+@pytest.mark.parametrize("plant", [HOUSE, BARN, FARM], ids=lambda plant: plant.station_id)
+async def test_inverter_reading_is_the_plant(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, plant: PlantDescription
+) -> None:
+    """Powers of the running step; what changes slowly, of the newest step that has it."""
+    simulator.clock.set(NOON + timedelta(minutes=10))
+    step = NOON.replace(second=0, minute=10)
+    slow = NOON.replace(second=0, minute=0)
+    model = plant_of(plant, simulator.seed)
+    powers = model.power(step)
+    peak = sum(string.peak for inverter in plant.inverters for string in inverter.strings)
+    client = client_of(http, simulator)
+    for inverter in plant.inverters:
+        reading = await client.inverter_reading(plant.station_id, inverter.serial)
+        share = powers.inverters[inverter.device_id]
+        part = sum(string.peak for string in inverter.strings) / peak
+
+        assert reading.power == near(share.ac, 0.6)
+        assert reading.pv_power == near(sum(share.strings.values()), 0.6)
+        assert reading.grid_power == (near(powers.grid, 0.6) if inverter.meter else None)
+        assert reading.grid_frequency == 50
+        assert reading.work_status is WorkStatus.ON_GRID
+        assert reading.temperatures.keys() == {1, 2}
+        assert reading.faults == reading.warnings == {1: 0, 2: 0, 3: 0}
+        for energies, start in ((reading.today, date(2026, 6, 15)), (reading.total, plant.installed)):
+            counted = model.energy(model.day_start(start), slow)
+            assert energies == Energies(
+                pv=near(counted.pv * part, 0.006),
+                grid_import=near(counted.import_, 0.006) if inverter.meter else None,
+                grid_export=near(counted.export, 0.006) if inverter.meter else None,
+                battery_charge=near(counted.charge, 0.006) if inverter.battery else None,
+                battery_discharge=near(counted.discharge, 0.006) if inverter.battery else None,
+                consumption=near(counted.consumption, 0.006) if inverter.meter else None,
+                backup=near(counted.consumption * 0.15, 0.006) if inverter.battery else None,
+            )
+        if not inverter.battery:
+            assert reading.battery == BatteryReading()
+            assert (reading.backup_power, reading.backup_phases) == (None, {})
+            continue
+        battery = reading.battery
+        assert battery.mode is (BatteryMode.CHARGING if powers.battery < 0 else BatteryMode.DISCHARGING)
+        assert battery.voltage is not None
+        assert battery.highest_cell_voltage == near(battery.voltage / 16, 0.02)
+        assert (battery.state_of_health, battery.temperature) == (98, 24.5)
+        assert (battery.lowest_cell_temperature, battery.highest_cell_temperature) == (23.8, 25.1)
+        assert battery.charge_current_limit == battery.discharge_current_limit == inverter.battery.power / 50
+        assert (battery.error_code, battery.warning_code) == (0, 0)
+        assert reading.backup_power == near(powers.load * 0.15, 0.6)
+        assert reading.backup_phases[2] == BackupReading(
+            power=near(powers.load * 0.05, 0.6),
+            voltage=229.8,
+            current=near(powers.load * 0.05 / 229.8, 0.01),
+            frequency=50,
+        )
+
+
+@GENERATION2
+async def test_nothing_of_yesterday_is_taken_for_today(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    """In the first minute of a day there may be no point yet, and what comes seldom is not there for a while."""
+    client = client_of(http, simulator)
+    midnight = NOON.replace(hour=22, minute=0, second=0)
+    simulator.clock.set(midnight - timedelta(seconds=1))
+    assert (await client.inverter_reading(HOUSE.station_id, HOUSE.inverters[0].serial)).today.pv
+    simulator.clock.set(midnight)
+    reading = await client.inverter_reading(HOUSE.station_id, HOUSE.inverters[0].serial)
+    assert (reading.strings, reading.today) == ({}, Energies())
+
+
+@GENERATION2
+@pytest.mark.parametrize("number", [0, 1, 49, 50, 51, 60, 100])
+async def test_stations_of_all_pages(http: aiohttp.ClientSession, simulator: PortalSimulator, number: int) -> None:
+    plants = [replace(BARN, station_id=f"16986753104928{n:05}", name=f"Stall {n}") for n in range(number)]
+    simulator.accounts["empty@example.com"].stations[:] = [Station(plant) for plant in plants]
+    found = await client_of(http, simulator, email="empty@example.com").stations()
+    assert [(station.id, station.name) for station in found] == [(plant.station_id, plant.name) for plant in plants]
+    pages = [call.query["pageNum"] for call in simulator.requests if "pageNum" in call.query]
+    assert pages == [str(page + 1) for page in range(number // 50 + 1)]
+
+
+@GENERATION2
+async def test_day_curves_do_not_ask_for_a_month_each(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    """This generation has no summary with the curve: it comes from the rows of the month, asked for once."""
+    client = client_of(http, simulator)
+    model = plant_of(HOUSE, simulator.seed)
+    for number in range(1, 11):
+        day = date(2026, 5, number)
+        summary = (await client.day_usage(HOUSE.station_id, day)).summary
+        assert summary.bought == near(model.day(day).import_, 0.006)
+        assert summary.total == near(model.day(day).pv, 0.006)
+    assert sum(call.query.get("durationType") == "2" for call in simulator.requests) == 1
+
+
+# Its session
+
+
+@GENERATION2
+async def test_a_token_that_an_answer_renews_is_used(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    client = client_of(http, simulator, generation=2)
+    for _ in range(10):
+        await client.stations()
+        simulator.clock.advance(simulator.token_lifetime * 0.6)
+    assert simulator.logins == 1
+    simulator.expire_tokens()
+    await client.stations()
+    assert simulator.logins == 2
+
+
+@GENERATION2
+async def test_login_and_headers(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    client = client_of(http, simulator, generation=2, email="family@example.com")
+    await client.stations()
+    login, stations = simulator.requests
+    assert login.body == {
+        "email": "family@example.com",
+        "password": "MDU3MTc0OWUyYWMzMzBhNzQ1NTgwOWM2YjBlN2FmOTA=",
+        "channel": 1,
+    }
+    assert (login.headers["ver"], stations.headers["ver"]) == ("pc", "pc")
+    assert "token" not in login.headers
+    assert stations.headers["Cookie"] == f"token={stations.headers['token']}"
+
+
+def signed_in(_: web.Request) -> web.StreamResponse:
+    """Log everybody in, in generation 2 alone."""
+    return web.json_response(success(None), headers={"token": "the token"})
+
+
+def odd_client(http: aiohttp.ClientSession, url: str) -> Client:
+    credentials = Credentials("someone@example.com", "0" * 32)
+    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(0), generation=2)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({}, {}),
+        ({"pload": "1.5", "ploadUnit": "kW"}, {"consumption_power": 1500.0}),
+        ({"pLoad": None, "pload": 3, "ploadUnit": "W"}, {"consumption_power": 3.0}),
+        (
+            {"eday": 900, "edayUnit": "Wh", "emonth": "2", "emonthUnit": "MWh", "eyear": 3, "eyearUnit": "GWh"},
+            {"pv_energy_today": 0.9, "pv_energy_this_month": 2000.0, "pv_energy_this_year": 3e6},
+        ),
+        ({"pmeterTotal": 5, "pmeterTotalUnit": "W", "arrowGridInverter": 1}, {"grid_power": 5.0}),
+        ({"pmeterTotal": 5, "pmeterTotalUnit": "W", "arrowInverterGrid": "1"}, {"grid_power": -5.0}),
+        ({"pmeterTotal": 0, "pmeterTotalUnit": "W", "arrowInverterGrid": True}, {"grid_power": 0.0}),
+        ({"pmeterTotal": "--", "pmeterTotalUnit": "W", "arrowInverterGrid": 1}, {}),
+        # A battery that charges is negative, whether or not the portal signs it; without a direction it is as it is.
+        (
+            {"soc": 50, "batteryP": 7, "batteryPUnit": "W", "arrowInverterBattery": 1, "arrowBatteryInverter": 0},
+            {"state_of_charge": 50.0, "battery_power": -7.0},
+        ),
+        (
+            {"soc": 50, "batteryP": "-7", "batteryPUnit": "W", "arrowInverterBattery": 1},
+            {"state_of_charge": 50.0, "battery_power": -7.0},
+        ),
+        (
+            {"soc": 50, "batteryP": -7, "batteryPUnit": "W", "arrowBatteryInverter": 1},
+            {"state_of_charge": 50.0, "battery_power": 7.0},
+        ),
+        ({"soc": 50, "batteryP": -7, "batteryPUnit": "W"}, {"state_of_charge": 50.0, "battery_power": -7.0}),
+        ({"soc": 0, "batteryP": 0, "batteryPUnit": "W"}, {"state_of_charge": 0.0, "battery_power": 0.0}),
+        # No battery.
+        ({"soc": None, "batteryP": 0, "batteryPUnit": "W"}, {}),
+        ({"soc": "--", "batteryP": "--", "batteryPUnit": "W"}, {}),
+        # No power without its unit.
+        ({"pac": 5, "pacUnit": None}, {}),
+    ],
+)
+async def test_spellings_of_a_station(http: aiohttp.ClientSession, data: Any, expected: Any) -> None:
+    async with odd_portal(lambda _: success(data), login=signed_in) as portal:
+        reading = await odd_client(http, portal.url).station_reading("1")
+    values = {name: getattr(reading, name) for name in StationReading.__dataclass_fields__}
+    assert {name: value for name, value in values.items() if value is not None} == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ([], {}),
+        ([{"deviceSn": "A", "deviceType": 2}], {"A": "A"}),
+        ([{"serialNum": "A", "deviceType": "2", "deviceName": "Roof"}], {"A": "Roof"}),
+        ([[{"deviceSn": "A", "deviceType": 2}], [[{"deviceSn": "B", "deviceType": 2}]]], {"A": "A", "B": "B"}),
+        (
+            {"list": [{"deviceSn": "L", "deviceType": 1, "sub": {"x": [{"deviceSn": "A", "deviceType": 2}]}}]},
+            {"A": "A"},
+        ),
+        ([{"deviceSn": "A", "deviceType": 2, "children": [{"deviceSn": "A", "deviceType": 2}]}, None, 7], {"A": "A"}),
+        ([{"deviceSn": "B", "deviceType": 5}, {"deviceType": None}], {}),
+    ],
+)
+async def test_trees_of_devices(http: aiohttp.ClientSession, data: Any, expected: dict[str, str]) -> None:
+    async with odd_portal(lambda _: success(data), login=signed_in) as portal:
+        found = await odd_client(http, portal.url).inverters("1")
+    assert found == [Inverter(name=name, serial_number=number, model=None) for number, name in expected.items()]
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        (None, {}),
+        ([], {}),
+        (
+            [{"dataTime": 2, "data": {"fgrid": 50.1}}, {"dataTime": 1, "data": {"fgrid": 49.9}}],
+            {"grid_frequency": 50.1},
+        ),
+        (
+            [{"dataTime": 1, "data": {"fgrid": "49.9"}}, {"dataTime": 2, "data": {"fgrid": "--"}}],
+            {"grid_frequency": 49.9},
+        ),
+        ([{"dataTime": 1, "data": {"pac": "1.5"}}, {"dataTime": 2, "data": None}, "nonsense"], {"power": 1500.0}),
+        ([{"data": {"pac": "150 W", "workStatus": 99}}], {"power": 150.0}),
+        ([{"dataTime": 1, "data": {"faultFlag2": "0x1F", "warnFlag1": 3.5}}], {"faults": {2: 31}}),
+        # No battery: all that one would have is zero.
+        (
+            [
+                {
+                    "dataTime": 1,
+                    "data": {"batteryV": 0, "soc": 0, "batteryP": 0, "ebatterychargeDaily": 0, "bmsErrorCode": 0},
+                }
+            ],
+            {},
+        ),
+        ([{"dataTime": 1, "data": {"epvDay": 0}}], {"today": Energies(pv=0.0)}),
+    ],
+)
+async def test_spellings_of_an_inverter(http: aiohttp.ClientSession, points: Any, expected: dict[str, Any]) -> None:
+    async with odd_portal(lambda _: success(points), login=signed_in) as portal:
+        reading = await odd_client(http, portal.url).inverter_reading("1", "A")
+    values = {name: getattr(reading, name) for name in type(reading).__dataclass_fields__}
+    empty: tuple[Any, ...] = (None, {}, BatteryReading(), Energies())
+    assert {name: value for name, value in values.items() if value not in empty} == expected
+
+
+@pytest.mark.parametrize(
+    ("curve", "starts"),
+    [
+        ([{"date": "07", "eTotal": 1}, {"date": 8, "eTotal": 1}], [date(2024, 2, 7), date(2024, 2, 8)]),
+        ([{"date": "2024-02-07", "eTotal": 1}, {"date": "2024-02-08 00:00:00", "eTotal": 1}], [7, 8]),
+        ([{"dateStamp": 1707260400000, "eTotal": 1}, {"dateStamp": "1707346800000", "eTotal": 1}], [7, 8]),
+    ],
+)
+async def test_dates_of_rows(http: aiohttp.ClientSession, curve: Any, starts: Any) -> None:
+    async with odd_portal(lambda _: success({"curve": curve}), login=signed_in) as portal:
+        rows = await odd_client(http, portal.url).month_rows("1", 2024, 2)
+    assert [row.start for row in rows] == [date(2024, 2, 7), date(2024, 2, 8)]
+
+
+@pytest.mark.parametrize("data", [None, 7, {}, {"records": None}, {"records": [{}]}, {"records": [{"id": 1e18}]}])
+async def test_stations_that_make_no_sense(http: aiohttp.ClientSession, data: Any) -> None:
+    async with odd_portal(lambda _: success(data), login=signed_in) as portal:
+        with pytest.raises(ResponseError):
+            await odd_client(http, portal.url).stations()
+
+
+async def test_a_page_that_comes_again_and_again_is_the_last(http: aiohttp.ClientSession) -> None:
+    records = [{"id": str(number)} for number in range(50)]
+    async with odd_portal(lambda _: success({"records": records}), login=signed_in) as portal:
+        assert len(await odd_client(http, portal.url).stations()) == 50
+
+
+async def test_a_deep_tree_is_an_error_of_the_portal(http: aiohttp.ClientSession) -> None:
+    deep = b'{"code": "1000000", "data": ' + b"[" * 900 + b"]" * 900 + b"}"
+    async with odd_portal(lambda _: deep, login=signed_in) as portal:
+        assert await odd_client(http, portal.url).inverters("1") == []
+
+
+# Which one the portal speaks
+
+
+@pytest.mark.parametrize(
+    ("speaks", "known", "found", "tried"),
+    [
+        ({1}, None, 1, [1]),
+        ({2}, None, 2, [1, 2]),
+        ({1, 2}, None, 1, [1]),
+        ({1, 2}, 2, 2, [2]),
+        ({2}, 1, 2, [1, 2]),
+        ({1}, 2, 1, [2, 1]),
+        ({1}, 7, 1, [1]),
+    ],
+)
+@SILENCES
+@GENERATION1
+async def test_it_is_found(
+    http: aiohttp.ClientSession,
+    simulator: PortalSimulator,
+    speaks: set[int],
+    known: int | None,
+    found: int,
+    tried: list[int],
+    *,
+    silent_page: bool,
+) -> None:
+    simulator.speaks, simulator.silent_page = speaks, silent_page
+    client = client_of(http, simulator, known)
+    assert len(await client.stations()) == 3
+    assert client.generation == found
+    assert logins(simulator) == tried
+
+
+@SILENCES
+@GENERATION1
+async def test_neither_is_spoken(http: aiohttp.ClientSession, simulator: PortalSimulator, *, silent_page: bool) -> None:
+    simulator.speaks, simulator.silent_page = set(), silent_page
+    client = client_of(http, simulator, 2)
+    with pytest.raises(ResponseError) as raised:
+        await client.sign_in()
+    assert type(raised.value) is ResponseError
+    assert client.generation is None
+    assert logins(simulator) == [2, 1]
+
+
+@pytest.mark.parametrize("speaks", [{1}, {2}, {1, 2}], ids=str)
+@pytest.mark.parametrize("known", [None, 1, 2])
+@GENERATION1
+async def test_a_wrong_password_is_tried_in_no_other(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, speaks: set[int], known: int | None
+) -> None:
+    simulator.speaks = speaks
+    client = client_of(http, simulator, known)
+    simulator.accounts[VILLAGE].password = "changed"
+    with pytest.raises(AuthenticationError):
+        await client.sign_in()
+    answered = [call for call in simulator.requests if call.path in LOGINS.values() and call.status == 200]
+    assert len(answered) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        lambda: web.Response(status=503),
+        lambda: web.Response(status=429),
+        lambda: web.Response(body=b'{"code": "3010107", "msg": "busy"}'),
+        lambda: web.Response(body=b'{"code": "3010001", "msg": "no"}'),
+        lambda: web.Response(body=b'{"code": "30'),
+        lambda: web.Response(body=b""),
+    ],
+)
+async def test_a_portal_that_is_not_well_is_asked_in_no_other(http: aiohttp.ClientSession, refusal: Any) -> None:
+    async with odd_portal(lambda _: success({}), login=lambda _: refusal()) as portal:
+        with pytest.raises(PortalError):
+            await odd_client(http, portal.url).sign_in()
+        assert portal.paths == [LOGINS[2]]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        web.HTTPNotFound,
+        web.HTTPMethodNotAllowed,
+        web.HTTPGone,
+        lambda: web.Response(status=302, headers={"Location": "/login"}),
+        lambda: web.Response(text="<html>"),
+        lambda: web.json_response({"status": 404, "error": "Not Found"}, status=404),
+        lambda: web.json_response({"message": "no route"}),
+        # A code that only generation 2 has.
+        lambda: web.json_response({"code": "AUTH_0001", "msg": "no token"}),
+    ],
+)
+async def test_answers_of_a_portal_that_does_not_speak_it(http: aiohttp.ClientSession, answer: Any) -> None:
+    def login(request: web.Request) -> web.StreamResponse:
+        if request.path == LOGINS[2]:
+            return signed_in(request)
+        if answer is web.HTTPMethodNotAllowed:
+            raise web.HTTPMethodNotAllowed("POST", ["GET"])
+        found = answer()
+        if isinstance(found, web.HTTPException):
+            raise found
+        assert isinstance(found, web.StreamResponse)
+        return found
+
+    async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
+        credentials = Credentials("someone@example.com", "0" * 32)
+        client = Client(http, credentials, time_zone=BERLIN, url=portal.url, pacing=Pacing(0))
+        assert await client.stations() == []
+        assert client.generation == 2
+
+
+async def test_the_demo_account_is_of_generation_1(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    client = Client(http, None, time_zone=BERLIN, url=simulator.url, pacing=Pacing(0))
+    if simulator.speaks == {1}:
+        assert len(await client.stations()) == 1
+    else:
+        with pytest.raises(ResponseError, match="no demo account"):
+            await client.stations()
+
+
+# A portal that moves
+
+
+@DIRECTIONS
+@SILENCES
+@GENERATION1
+async def test_a_client_follows_the_portal(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, before: int, after: int, *, silent_page: bool
+) -> None:
+    """Whatever is asked next succeeds, without a look-up anew by whoever asks; and back again."""
+    simulator.silent_page = silent_page
+    serial_number = FARM.inverters[1].serial
+
+    async def ask(client: Client, question: int) -> Any:
+        match question:
+            case 0:
+                return await client.stations()
+            case 1:
+                return {inverter.serial_number for inverter in await client.inverters(FARM.station_id)}
+            case 2:
+                return round((await client.station_reading(FARM.station_id)).pv_power or 0, 3)
+            case 3:
+                return (await client.inverter_reading(FARM.station_id, serial_number)).strings[2].power
+            case 4:
+                usage = await client.day_usage(FARM.station_id, date(2025, 10, 26))
+                return len(usage.points), replace(usage.summary, self_used=None)
+            case _:
+                rows: list[UsageRow] = await client.month_rows(FARM.station_id, 2026, 5)
+                return rows
+
+    for question in range(6):
+        simulator.speaks = {before}
+        client = client_of(http, simulator)
+        answer = await ask(client, question)
+        assert client.generation == before
+        for now in (after, before, after):
+            # As if some time had passed: logins are limited.
+            client._session._logins.left = 3
+            simulator.speaks = {now}
+            assert await ask(client, question) == answer
+            assert client.generation == now
+
+
+@DIRECTIONS
+@GENERATION1
+async def test_a_client_of_the_future_moves_back(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, before: int, after: int
+) -> None:
+    """It was never told the ids that the other generation has for the inverters."""
+    simulator.speaks = {before}
+    client = client_of(http, simulator)
+    await client.sign_in()
+    simulator.speaks = {after}
+    reading = await client.inverter_reading(HOUSE.station_id, HOUSE.inverters[0].serial)
+    assert reading.battery.voltage
+
+
+async def test_a_path_that_is_not_there_is_not_a_move(http: aiohttp.ClientSession) -> None:
+    """Only a session that is not alive is: nobody logs in because a station is not there."""
+
+    def answer(request: web.Request) -> web.StreamResponse | dict[str, Any]:
+        if "getSingleStationOverview" in request.path:
+            return web.Response(status=404, text="<html>Not Found")
+        return success({"userInfo": {}})
+
+    async with odd_portal(answer, login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        for _ in range(5):
+            with pytest.raises(ResponseError, match="404"):
+                await client.station_reading("1")
+        assert client.generation == 2
+        assert portal.paths.count(LOGINS[2]) == 1
+        assert LOGINS[1] not in portal.paths
+
+
+@DIRECTIONS
+@SILENCES
+@GENERATION1
+async def test_a_move_under_a_running_home_assistant(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    simulator: PortalSimulator,
+    set_up: SetUp,
+    entity_registry: er.EntityRegistry,
+    device_registry: dr.DeviceRegistry,
+    caplog: pytest.LogCaptureFixture,
+    before: int,
+    after: int,
+    *,
+    silent_page: bool,
+) -> None:
+    """Nothing fails, nothing is unavailable, every id stays; the entry remembers what the portal speaks."""
+    simulator.speaks, simulator.silent_page = {before}, silent_page
+    simulator.token_lifetime = timedelta(days=10)
+    entry = await set_up()
+    assert entry.data[CONF_GENERATION] == before
+
+    def ids() -> dict[str, str]:
+        found = er.async_entries_for_config_entry(entity_registry, entry.entry_id)
+        return {entity.unique_id: entity.entity_id for entity in found}
+
+    def devices() -> set[tuple[str | None, ...]]:
+        found = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+        return {(device.id, device.name, device.model) for device in found}
+
+    ids_before, devices_before = ids(), devices()
+    for now in (after, before, after):
+        simulator.speaks = {now}
+        for minutes in range(3):
+            simulator.clock.advance(timedelta(minutes=minutes))
+            freezer.tick(LOOKUP_INTERVAL)
+            await poll(hass, freezer)
+            assert entry.runtime_data.last_update_success
+            assert [state.entity_id for state in hass.states.async_all() if state.state == STATE_UNAVAILABLE] == []
+            parts = (*entry.runtime_data.data.stations.values(), *entry.runtime_data.data.inverters.values())
+            assert [part.error for part in parts] == [None] * 7
+        assert entry.data[CONF_GENERATION] == now
+        assert ids().items() >= ids_before.items()
+    assert "unavailable" not in caplog.text
+
+    # The next start begins with what the portal speaks, and nothing has another name.
+    tried = len(logins(simulator))
+    freezer.tick(timedelta(hours=2))
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert set(logins(simulator)[tried:]) <= {after}
+    assert ids().items() >= ids_before.items()
+    if before == 1:
+        assert devices() == devices_before
+
+
+@GENERATION2
+async def test_what_was_found_at_set_up_is_remembered(hass: HomeAssistant, simulator: PortalSimulator) -> None:
+    from tests.test_config_flow import sign_in  # noqa: PLC0415
+
+    result = await sign_in(hass, simulator.url)
+    await hass.async_block_till_done()
+    assert (result["data"][CONF_URL], result["data"][CONF_EMAIL]) == (simulator.url, "family@example.com")
+    assert result["data"][CONF_GENERATION] == 2
+    assert logins(simulator)[:2] == [1, 2]
+    assert 1 not in logins(simulator)[2:]
