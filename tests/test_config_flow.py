@@ -1,18 +1,22 @@
 """Setting up an account, as a person would, against the simulated portal."""
 
+from datetime import timedelta
 from typing import Any
 
-from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
-from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_URL
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigEntryState, ConfigFlowResult
+from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import device_registry as dr
 import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.config_flow import SECTION_PORTAL
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from tests.conftest import SetUp
+from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
+from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal
-from tests.portal_simulator import PortalSimulator
+from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
 FAMILY = "family@example.com"
 DIGEST = "0571749e2ac330a7455809c6b0e7af90"
@@ -40,23 +44,29 @@ async def sign_in(hass: HomeAssistant, url: str, email: str = FAMILY, password: 
     return await submit(hass, form, **{CONF_EMAIL: email, CONF_PASSWORD: password, CONF_URL: url})
 
 
-async def test_account(hass: HomeAssistant, simulator: PortalSimulator) -> None:
+async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:
     result = await sign_in(hass, simulator.url + "/", email=" Family@example.com ")
     await hass.async_block_till_done()
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "Family@example.com"
     # The password is not stored, only the digest the portal asks for.
-    assert result["data"] == {CONF_URL: simulator.url, CONF_EMAIL: "Family@example.com", CONF_DIGEST: DIGEST}
+    assert result["data"] == {
+        CONF_URL: simulator.url,
+        CONF_EMAIL: "Family@example.com",
+        CONF_DIGEST: DIGEST,
+        CONF_GENERATION: generation,
+    }
     assert hass.states.get("sensor.haus_am_see_pv_power") is not None
 
 
-async def test_demo_account(hass: HomeAssistant, simulator: PortalSimulator) -> None:
+@GENERATION1
+async def test_demo_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:
     result = await submit(hass, await choose(hass, "demo"), **{CONF_URL: simulator.url})
     await hass.async_block_till_done()
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["data"] == {CONF_URL: simulator.url}
+    assert result["data"] == {CONF_URL: simulator.url, CONF_GENERATION: generation}
     assert hass.states.get("sensor.haus_am_see_pv_power") is not None
 
 
@@ -120,6 +130,7 @@ async def test_same_account_twice(hass: HomeAssistant, simulator: PortalSimulato
     assert result["reason"] == "already_configured"
 
 
+@GENERATION1
 async def test_demo_account_twice(hass: HomeAssistant, simulator: PortalSimulator) -> None:
     for _ in range(2):
         result = await submit(hass, await choose(hass, "demo"), **{CONF_URL: simulator.url})
@@ -131,12 +142,16 @@ async def test_demo_account_of_no_portal(hass: HomeAssistant) -> None:
     assert result["errors"] == {"base": "cannot_connect"}
 
 
-async def test_changed_password(hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp) -> None:
+async def test_changed_password(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, set_up: SetUp
+) -> None:
     """A password changed on the portal asks for the new one, and all goes on."""
     entry = await set_up(FAMILY)
     simulator.accounts[FAMILY].password = "moonlight"
     simulator.expire_tokens()
-    await entry.runtime_data.async_refresh()
+    for _ in range(3):
+        freezer.tick(timedelta(minutes=6))
+        await entry.runtime_data.async_refresh()
     await hass.async_block_till_done()
 
     [flow] = hass.config_entries.flow.async_progress()
@@ -149,3 +164,97 @@ async def test_changed_password(hass: HomeAssistant, simulator: PortalSimulator,
     assert result["reason"] == "reauth_successful"
     assert entry.runtime_data.last_update_success
     assert hass.states.get("sensor.haus_am_see_pv_power") is not None
+
+
+async def test_reconfigure_with_another_password_and_address(
+    hass: HomeAssistant, simulator: PortalSimulator, generation: int, set_up: SetUp
+) -> None:
+    """The plant has moved to another portal, where the password is another: entities and their ids stay."""
+    entry = await set_up(FAMILY)
+    states = hass.states.async_entity_ids()
+    async with PortalSimulator(seed=1, now=NOON) as portal:
+        portal.speaks = {generation}
+        portal.accounts[FAMILY].password = "moonlight"
+        form = await entry.start_reconfigure_flow(hass)
+        form = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: portal.url})
+        assert form["errors"] == {"base": "invalid_auth"}
+        result = await submit(hass, form, **{CONF_PASSWORD: "moonlight", CONF_URL: portal.url})
+        await hass.async_block_till_done()
+
+        assert result["reason"] == "reconfigure_successful"
+        assert entry.data[CONF_URL] == portal.url
+        assert entry.unique_id == f"{portal.url.removeprefix('http://')}_{FAMILY}"
+        assert entry.state is ConfigEntryState.LOADED
+        assert hass.states.async_entity_ids() == states
+
+
+async def test_reconfigure_to_an_account_that_is_set_up(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp
+) -> None:
+    entry = await set_up(FAMILY)
+    async with PortalSimulator(seed=1, now=NOON) as portal:
+        assert (await sign_in(hass, portal.url))["type"] is FlowResultType.CREATE_ENTRY
+        form = await entry.start_reconfigure_flow(hass)
+        result = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: portal.url})
+        await hass.async_block_till_done()
+    assert result["reason"] == "already_configured"
+
+
+@GENERATION1
+async def test_reconfigure_the_demo_account(hass: HomeAssistant, simulator: PortalSimulator) -> None:
+    """It has an address, but no password."""
+    await submit(hass, await choose(hass, "demo"), **{CONF_URL: simulator.url})
+    [entry] = hass.config_entries.async_entries(DOMAIN)
+    form = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": entry.entry_id}
+    )
+    result = await submit(hass, form, **{CONF_URL: simulator.url})
+    await hass.async_block_till_done()
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.state is ConfigEntryState.LOADED
+
+
+async def settings(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlowResult:
+    """Open the settings of an account."""
+    menu = await hass.config_entries.options.async_init(entry.entry_id)
+    assert menu["type"] is FlowResultType.MENU
+    return await hass.config_entries.options.async_configure(menu["flow_id"], {"next_step_id": "settings"})
+
+
+async def test_options(hass: HomeAssistant, device_registry: dr.DeviceRegistry, set_up: SetUp) -> None:
+    """A station that is not followed has no device; followed again it is what it was."""
+    entry = await set_up(VILLAGE)
+    form = await settings(hass, entry)
+    result = await hass.config_entries.options.async_configure(
+        form["flow_id"], {CONF_SCAN_INTERVAL: 120, "stations": []}
+    )
+    assert result["errors"] == {"stations": "no_station_chosen"}
+    result = await hass.config_entries.options.async_configure(
+        form["flow_id"], {CONF_SCAN_INTERVAL: 120, "stations": [HOUSE.station_id, BARN.station_id]}
+    )
+    await hass.async_block_till_done()
+
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert entry.runtime_data.update_interval == timedelta(seconds=120)
+    assert hass.states.get("sensor.haus_am_see_pv_power") is not None
+    assert hass.states.get("sensor.hof_lindner_pv_power") is None
+    names = {device.name for device in dr.async_entries_for_config_entry(device_registry, entry.entry_id)}
+    assert names.isdisjoint({"Hof Lindner", "Wohnhaus", "Scheune"})
+
+    form = await settings(hass, entry)
+    await hass.config_entries.options.async_configure(
+        form["flow_id"],
+        {CONF_SCAN_INTERVAL: 30, "stations": [HOUSE.station_id, BARN.station_id, FARM.station_id]},
+    )
+    await hass.async_block_till_done()
+    assert hass.states.get("sensor.hof_lindner_pv_power") is not None
+
+
+async def test_options_while_the_portal_is_away(hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp) -> None:
+    """The stations are not known then, but nothing that was chosen before is lost."""
+    entry = await set_up(VILLAGE)
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    hass.config_entries.async_update_entry(entry, options={CONF_IGNORED_STATIONS: {FARM.station_id: FARM.name}})
+    form = await settings(hass, entry)
+    assert form["data_schema"] is not None
+    assert form["data_schema"]({CONF_SCAN_INTERVAL: 60}) is not None

@@ -189,14 +189,18 @@ async def test_unreachable_portal_is_tried_again(hass: HomeAssistant) -> None:
     assert entry.state is ConfigEntryState.SETUP_RETRY
 
 
-async def test_refused_login_asks_for_the_password(
-    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp
+async def test_refused_login_is_tried_again_then_the_person_is_asked(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator
 ) -> None:
-    await set_up(VILLAGE)
-    simulator.accounts["family@example.com"].password, password = "else", "sunshine"
-    entry = await _entry_with_password(hass, simulator, password)
-    assert entry.state is ConfigEntryState.SETUP_ERROR
+    """A refused login may be maintenance: it is tried three times within minutes, and then no more."""
+    simulator.accounts["family@example.com"].password = "else"
+    entry = await _entry_with_password(hass, simulator, "sunshine")
+    states = [entry.state]
+    await poll(hass, freezer, 20)
+    states.append(entry.state)
+    assert states == [ConfigEntryState.SETUP_RETRY, ConfigEntryState.SETUP_ERROR]
     assert [flow["context"]["source"] for flow in hass.config_entries.flow.async_progress()] == ["reauth"]
+    assert len([call for call in simulator.requests if "login" in call.path and call.status == 200]) == 3
 
 
 async def _entry_with_password(hass: HomeAssistant, simulator: PortalSimulator, password: str) -> MockConfigEntry:

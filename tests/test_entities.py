@@ -1,5 +1,8 @@
 """The entities and devices of the simulated plants."""
 
+from datetime import timedelta
+
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -8,7 +11,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from tests.conftest import SetUp
+from tests.conftest import GENERATION1, GENERATION2, NOON, SetUp
 from tests.portal_simulator import HOUSE, PortalSimulator
 
 
@@ -22,6 +25,7 @@ def all_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("email", ["family@example.com", "barn@example.com", "farm@example.com"])
 async def test_entities_and_devices(
     hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
     set_up: SetUp,
     email: str,
     entity_registry: er.EntityRegistry,
@@ -29,6 +33,7 @@ async def test_entities_and_devices(
     snapshot: SnapshotAssertion,
 ) -> None:
     """All of a plant: no battery, meter, phase or string that it does not have."""
+    freezer.move_to(NOON)
     entry = await set_up(email)
     devices = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
     names = {device.id: device.name for device in devices}
@@ -60,8 +65,31 @@ async def test_entities_and_devices(
     } == snapshot(extension_class=JSONSnapshotExtension)
 
 
+def crowd(generation: int) -> set[str]:
+    """Return what starts disabled of the family's inverter."""
+    phases = {f"phase_{what}_{number}" for what in ("voltage", "current") for number in (1, 2, 3)}
+    strings = {f"string_{what}_{number}" for what in ("voltage", "current") for number in (1, 2)}
+    if generation == 1:
+        return phases | strings
+    backup = {f"backup_phase_{what}_{n}" for what in ("power", "voltage", "current", "frequency") for n in (1, 2, 3)}
+    cells = {f"cell_{what}_{which}" for what in ("voltage", "temperature") for which in ("highest", "lowest")}
+    codes = {f"{what}_flags_{number}" for what in ("fault", "warning") for number in (1, 2, 3)}
+    codes |= {"battery_mode", "battery_error_code", "battery_warning_code"}
+    limits = {"charge_current_limit", "discharge_current_limit"}
+    counters = (
+        "pv_energy",
+        "grid_import",
+        "grid_export",
+        "battery_charge",
+        "battery_discharge",
+        "consumption",
+        "backup",
+    )
+    return phases | strings | backup | cells | codes | limits | {f"{counter}_today" for counter in counters}
+
+
 async def test_what_would_crowd_a_dashboard_starts_disabled(
-    hass: HomeAssistant, set_up: SetUp, entity_registry: er.EntityRegistry
+    hass: HomeAssistant, set_up: SetUp, generation: int, entity_registry: er.EntityRegistry
 ) -> None:
     entry = await set_up("family@example.com")
     disabled = {
@@ -69,11 +97,11 @@ async def test_what_would_crowd_a_dashboard_starts_disabled(
         for entity in er.async_entries_for_config_entry(entity_registry, entry.entry_id)
         if entity.disabled
     }
-    assert disabled == {f"phase_{what}_{number}" for what in ("voltage", "current") for number in (1, 2, 3)} | {
-        f"string_{what}_{number}" for what in ("voltage", "current") for number in (1, 2)
-    }
+    station = {f"{HOUSE.station_id}_{what}" for what in ("installed_power", "signal_strength") if generation == 2}
+    assert disabled == crowd(generation) | station
 
 
+@GENERATION1
 async def test_grid_outage(hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp) -> None:
     entry = await set_up("family@example.com")
     outage = "binary_sensor.haus_am_see_grid_outage"
@@ -81,6 +109,17 @@ async def test_grid_outage(hass: HomeAssistant, simulator: PortalSimulator, set_
     simulator.accounts["family@example.com"].stations[0].outage = True
     await entry.runtime_data.async_refresh()
     assert _state(hass, outage) == STATE_ON
+
+
+@GENERATION2
+async def test_fault(hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp) -> None:
+    entry = await set_up("family@example.com")
+    fault, status = "binary_sensor.energy_butler_fault", "sensor.energy_butler_work_status"
+    assert (_state(hass, fault), _state(hass, status)) == (STATE_OFF, "on_grid")
+    simulator.accounts["family@example.com"].stations[0].fault = 4
+    simulator.clock.advance(timedelta(minutes=15))
+    await entry.runtime_data.async_refresh()
+    assert (_state(hass, fault), _state(hass, status)) == (STATE_ON, "fault")
 
 
 async def test_german_names(hass: HomeAssistant, set_up: SetUp) -> None:

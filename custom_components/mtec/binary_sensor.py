@@ -1,6 +1,6 @@
-"""The binary sensors of stations."""
+"""The binary sensors of stations and inverters."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, override
 
@@ -9,12 +9,13 @@ from homeassistant.components.binary_sensor import (
     BinarySensorEntity,
     BinarySensorEntityDescription,
 )
+from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import MtecConfigEntry, MtecCoordinator
 from .entity import MtecEntity, MtecEntityDescription, async_add_what_appears, what_has_a_value
-from .portal import StationReading
+from .portal import InverterReading, StationReading
 
 PARALLEL_UPDATES = 0
 
@@ -26,6 +27,24 @@ class MtecBinarySensorDescription[ReadingT](BinarySensorEntityDescription, MtecE
     value_fn: Callable[[ReadingT], bool | None]
 
 
+def _problem(
+    key: str, value_fn: Callable[[InverterReading], bool | None]
+) -> MtecBinarySensorDescription[InverterReading]:
+    return MtecBinarySensorDescription(
+        key=key,
+        translation_key=key,
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=value_fn,
+    )
+
+
+def _any(codes: Iterable[int | None]) -> bool | None:
+    """Return whether any code tells of something, None if there is no code."""
+    known = [code for code in codes if code is not None]
+    return any(known) if known else None
+
+
 STATION_BINARY_SENSORS: tuple[MtecBinarySensorDescription[StationReading], ...] = (
     MtecBinarySensorDescription(
         key="grid_outage",
@@ -35,9 +54,16 @@ STATION_BINARY_SENSORS: tuple[MtecBinarySensorDescription[StationReading], ...] 
     ),
 )
 
+INVERTER_BINARY_SENSORS: tuple[MtecBinarySensorDescription[InverterReading], ...] = (
+    _problem("fault", lambda reading: _any(reading.faults.values())),
+    _problem("warning", lambda reading: _any(reading.warnings.values())),
+    _problem("battery_fault", lambda reading: _any([reading.battery.error_code])),
+    _problem("battery_warning", lambda reading: _any([reading.battery.warning_code])),
+)
+
 
 class MtecBinarySensor[ReadingT](MtecEntity[ReadingT], BinarySensorEntity):
-    """A yes or no of a station."""
+    """A yes or no of a station or an inverter."""
 
     entity_description: MtecBinarySensorDescription[ReadingT]
 
@@ -51,6 +77,9 @@ class MtecBinarySensor[ReadingT](MtecEntity[ReadingT], BinarySensorEntity):
 def _discover(coordinator: MtecCoordinator) -> Iterator[MtecBinarySensor[Any]]:
     for station, description in what_has_a_value(coordinator.data.stations.values(), lambda _: STATION_BINARY_SENSORS):
         yield MtecBinarySensor(coordinator, station, description)
+    inverters = coordinator.data.inverters.values()
+    for inverter, inverter_description in what_has_a_value(inverters, lambda _: INVERTER_BINARY_SENSORS):
+        yield MtecBinarySensor(coordinator, inverter, inverter_description)
 
 
 async def async_setup_entry(

@@ -4,15 +4,34 @@ from collections.abc import Mapping
 from hashlib import md5
 from typing import Any, override
 
-from homeassistant.config_entries import ConfigFlow, ConfigFlowResult
-from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_URL
+from homeassistant.config_entries import ConfigFlow, ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, CONF_URL, UnitOfTime
+from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
-from homeassistant.helpers.selector import TextSelector, TextSelectorConfig, TextSelectorType
+from homeassistant.helpers.selector import (
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
+)
 import voluptuous as vol
 from yarl import URL
 
-from .const import CONF_DIGEST, DOMAIN
-from .coordinator import async_create_client
+from .const import (
+    CONF_DIGEST,
+    CONF_GENERATION,
+    CONF_IGNORED_STATIONS,
+    DOMAIN,
+    LONGEST_POLL_INTERVAL,
+    POLL_INTERVAL,
+    SHORTEST_POLL_INTERVAL,
+)
+from .coordinator import MtecConfigEntry, async_create_client
 from .portal import (
     PORTAL_URL,
     AuthenticationError,
@@ -24,6 +43,7 @@ from .portal import (
 )
 
 SECTION_PORTAL = "portal"
+CONF_STATIONS = "stations"
 
 _ERRORS: dict[type[PortalError], str] = {
     AuthenticationError: "invalid_auth",
@@ -72,10 +92,10 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             email = user_input[CONF_EMAIL].strip()
             credentials = Credentials(email, _digest(user_input.pop(CONF_PASSWORD)))
-            url, error = await self._async_try(user_input, credentials)
+            portal, error = await self._async_try(user_input, credentials)
             if error is None:
                 return self.async_create_entry(
-                    title=email, data={CONF_URL: url, CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
+                    title=email, data=portal | {CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
                 )
         return self._async_show("account", _ACCOUNT.extend(_PORTAL.schema), user_input, error)
 
@@ -83,9 +103,9 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         """Set up the public demo account."""
         error = None
         if user_input is not None:
-            url, error = await self._async_try(user_input, None)
+            portal, error = await self._async_try(user_input, None)
             if error is None:
-                return self.async_create_entry(title="M-TEC demo", data={CONF_URL: url})
+                return self.async_create_entry(title="M-TEC demo", data=portal)
         return self._async_show("demo", _PORTAL, user_input, error)
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
@@ -98,11 +118,39 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         error = None
         if user_input is not None:
             credentials = Credentials(entry.data[CONF_EMAIL], _digest(user_input.pop(CONF_PASSWORD)))
-            if (error := await self._async_sign_in_error(entry.data[CONF_URL], credentials)) is None:
-                return self.async_update_reload_and_abort(entry, data_updates={CONF_DIGEST: credentials.digest})
+            known = entry.data.get(CONF_GENERATION)
+            generation, error = await self._async_sign_in(entry.data[CONF_URL], credentials, known)
+            if error is None:
+                return self.async_update_reload_and_abort(
+                    entry, data_updates={CONF_DIGEST: credentials.digest, CONF_GENERATION: generation}
+                )
         return self._async_show(
             "reauth_confirm", vol.Schema({vol.Required(CONF_PASSWORD): _PASSWORD}), None, error, entry.data[CONF_EMAIL]
         )
+
+    async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Take another password or another portal address for the same account."""
+        entry = self._get_reconfigure_entry()
+        email = entry.data.get(CONF_EMAIL)
+        error = None
+        if user_input is not None:
+            credentials = None if email is None else Credentials(email, _digest(user_input.pop(CONF_PASSWORD)))
+            portal, error = await self._async_try(user_input, credentials, entry.unique_id)
+            if error is None:
+                secret = {} if credentials is None else {CONF_DIGEST: credentials.digest}
+                return self.async_update_reload_and_abort(entry, unique_id=self.unique_id, data_updates=portal | secret)
+        schema = (
+            _PORTAL if email is None else vol.Schema({vol.Required(CONF_PASSWORD): _PASSWORD}).extend(_PORTAL.schema)
+        )
+        known = user_input or {SECTION_PORTAL: {CONF_URL: entry.data[CONF_URL]}}
+        return self._async_show("reconfigure", schema, known, error, entry.title)
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: MtecConfigEntry) -> MtecOptionsFlow:
+        """Return what changes the options of an account."""
+        return MtecOptionsFlow()
 
     def _async_show(
         self, step: str, schema: vol.Schema, user_input: dict[str, Any] | None, error: str | None, email: str = ""
@@ -116,28 +164,90 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def _async_try(
-        self, user_input: Mapping[str, Any], credentials: Credentials | None
-    ) -> tuple[str, str | None]:
-        """Return the portal's address and what is wrong with the account, None if nothing is.
+        self, user_input: Mapping[str, Any], credentials: Credentials | None, unique_id: str | None = None
+    ) -> tuple[dict[str, Any], str | None]:
+        """Return what to keep of the portal and what is wrong with the account, None if nothing is.
 
-        Aborts if the account is set up already.
+        Aborts if the account is set up already, but for the entry whose unique id is `unique_id`.
         """
         if (url := _portal_url(user_input[SECTION_PORTAL][CONF_URL])) is None:
-            return "", "invalid_url"
+            return {}, "invalid_url"
         account = "demo" if credentials is None else credentials.email.casefold()
         await self.async_set_unique_id(f"{URL(url).authority}_{account}")
-        self._abort_if_unique_id_configured()
-        return url, await self._async_sign_in_error(url, credentials)
+        if self.unique_id != unique_id:
+            self._abort_if_unique_id_configured()
+        generation, error = await self._async_sign_in(url, credentials)
+        return {CONF_URL: url, CONF_GENERATION: generation}, error
 
-    async def _async_sign_in_error(self, url: str, credentials: Credentials | None) -> str | None:
-        """Sign in and read the stations. Return what went wrong, None if nothing did."""
-        client = async_create_client(self.hass, url, credentials)
+    async def _async_sign_in(
+        self, url: str, credentials: Credentials | None, generation: int | None = None
+    ) -> tuple[int | None, str | None]:
+        """Sign in and read the stations. Return the API's generation, and what went wrong, None if nothing did."""
+        client = async_create_client(self.hass, url, credentials, generation)
         try:
             await client.sign_in()
             stations = await client.stations()
         except PortalError as error:
-            return _ERRORS[type(error)]
-        return None if stations else "no_stations"
+            return None, _ERRORS[type(error)]
+        return client.generation, None if stations else "no_stations"
+
+
+class MtecOptionsFlow(OptionsFlowWithReload):
+    """Changes the options of an account."""
+
+    config_entry: MtecConfigEntry
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Let the person choose what to change."""
+        return self.async_show_menu(step_id="init", menu_options=["settings"])
+
+    async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Change how often the portal is polled, and which stations are followed."""
+        options = self.config_entry.options
+        ignored = options.get(CONF_IGNORED_STATIONS, {})
+        names = ignored | self._station_names()
+        followed = [station for station in names if station not in ignored]
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            # What is kept are the stations to ignore, so that a new station is followed.
+            unwanted = {station: name for station, name in names.items() if station not in user_input[CONF_STATIONS]}
+            if len(unwanted) < len(names):
+                return self.async_create_entry(
+                    data={
+                        CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
+                        CONF_IGNORED_STATIONS: unwanted,
+                    }
+                )
+            errors[CONF_STATIONS] = "no_station_chosen"
+        schema = vol.Schema(
+            {
+                vol.Required(CONF_SCAN_INTERVAL, default=POLL_INTERVAL.seconds): NumberSelector(
+                    NumberSelectorConfig(
+                        min=SHORTEST_POLL_INTERVAL.seconds,
+                        max=LONGEST_POLL_INTERVAL.seconds,
+                        step=1,
+                        unit_of_measurement=UnitOfTime.SECONDS,
+                        mode=NumberSelectorMode.BOX,
+                    )
+                ),
+                vol.Required(CONF_STATIONS, default=followed): SelectSelector(
+                    SelectSelectorConfig(
+                        options=[SelectOptionDict(value=station, label=name) for station, name in names.items()],
+                        multiple=True,
+                    )
+                ),
+            }
+        )
+        return self.async_show_form(
+            step_id="settings",
+            data_schema=self.add_suggested_values_to_schema(schema, user_input or options),
+            errors=errors,
+        )
+
+    def _station_names(self) -> dict[str, str]:
+        """Return the names of the stations that are followed, by id; none while the account is not loaded."""
+        coordinator = getattr(self.config_entry, "runtime_data", None)
+        return {} if coordinator is None else {part.id: part.name for part in coordinator.data.stations.values()}
 
 
 def _digest(password: str) -> str:

@@ -12,9 +12,20 @@ MANUFACTURER: Final = "M-TEC"
 CONF_DIGEST: Final = "digest"
 """The md5 digest of the password, in hexadecimal: all that the portal asks for."""
 
+CONF_GENERATION: Final = "generation"
+"""The generation of the portal's API that was found: 1 or 2."""
+
+CONF_IGNORED_STATIONS: Final = "ignored_stations"
+"""The ids of the stations that the person does not want to follow."""
+
+SHORTEST_POLL_INTERVAL: Final = timedelta(seconds=30)
+LONGEST_POLL_INTERVAL: Final = timedelta(hours=1)
 POLL_INTERVAL: Final = timedelta(seconds=60)
 LOOKUP_INTERVAL: Final = timedelta(hours=1)
 """How often the stations and inverters of the account are looked up again."""
+
+BALANCE_INTERVAL: Final = timedelta(minutes=5)
+"""How often the energy balance of the day is asked for: the portal books in steps of five minutes."""
 
 GRACE_POLLS: Final = 3
 """How many polls in a row a station or inverter may fail and keep its last values."""

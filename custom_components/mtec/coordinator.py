@@ -1,14 +1,16 @@
 """When to ask the portal, and what an answer or an error means to Home Assistant."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import ceil
 from typing import Any, override
 
 from aiohttp import DummyCookieJar
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import CONF_EMAIL, CONF_URL
+from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers import device_registry as dr
@@ -19,7 +21,19 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 from yarl import URL
 
-from .const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOGGER, LOOKUP_INTERVAL, MANUFACTURER, POLL_INTERVAL
+from .const import (
+    BALANCE_INTERVAL,
+    CONF_DIGEST,
+    CONF_GENERATION,
+    CONF_IGNORED_STATIONS,
+    DOMAIN,
+    GRACE_POLLS,
+    LOGGER,
+    LOOKUP_INTERVAL,
+    MANUFACTURER,
+    POLL_INTERVAL,
+)
+from .issues import NO_STATIONS, NOT_UNDERSTOOD, SILENT, async_note
 from .portal import (
     AuthenticationError,
     BusyError,
@@ -29,35 +43,55 @@ from .portal import (
     InverterReading,
     Pacing,
     PortalError,
+    ResponseError,
     Station,
     StationReading,
+    UsageRow,
 )
-from .portal.pacing import PAUSE
+from .portal.pacing import PATIENCE, PAUSE
+from .stale import Absences
 
 _PACINGS: HassKey[dict[str, Pacing]] = HassKey(f"{DOMAIN}_pacings")
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+ALL_AT_ONCE = timedelta()
+"""The interval of what every poll asks for."""
 
 type MtecConfigEntry = ConfigEntry[MtecCoordinator]
 
 
 @callback
-def async_create_client(hass: HomeAssistant, url: str, credentials: Credentials | None) -> Client:
-    """Return a client of the portal at `url`, which shares its pacing with all others of that portal."""
-    pacings = hass.data.setdefault(_PACINGS, {})
+def async_pacing(hass: HomeAssistant, url: str) -> Pacing:
+    """Return the pacing of the portal at `url`, one for all accounts on it."""
+    return hass.data.setdefault(_PACINGS, {}).setdefault(URL(url).authority, Pacing(PAUSE))
+
+
+@callback
+def async_create_client(
+    hass: HomeAssistant, url: str, credentials: Credentials | None, generation: int | None = None
+) -> Client:
+    """Return a client of the portal at `url`, which shares its pacing with all others of that portal.
+
+    `generation` is that of the API which the portal spoke before.
+    """
     return Client(
         # Without cookies: those of one account would speak for another.
         async_create_clientsession(hass, cookie_jar=DummyCookieJar()),
         credentials,
         time_zone=dt_util.get_default_time_zone(),
         url=url,
-        pacing=pacings.setdefault(URL(url).authority, Pacing(PAUSE)),
+        pacing=async_pacing(hass, url),
+        generation=generation,
     )
 
 
 @dataclass(slots=True, kw_only=True)
 class Part[ReadingT]:
-    """A station or an inverter that is polled, with its last reading. `id` is the station's id or a serial number.
+    """Something that is polled, with its last reading: a station, an inverter, or the energy balance of a station.
 
-    `reading` is None while the portal has given none for longer than the grace.
+    `id` is the station's id or the inverter's serial number. `reading` is None while the portal has given none for
+    longer than the grace. `interval` is how long a reading is good for.
     """
 
     id: str
@@ -65,12 +99,23 @@ class Part[ReadingT]:
     station_id: str
     device_info: DeviceInfo
     read: Callable[[], Awaitable[ReadingT]]
+    interval: timedelta = ALL_AT_ONCE
     reading: ReadingT | None = None
+    read_at: datetime | None = None
+    asked_at: datetime = _NEVER
     error: PortalError | None = None
     failed_polls: int = 0
+    error_counts: Counter[str] = field(default_factory=Counter)
+    said_unavailable: bool = False
 
     async def async_poll(self) -> None:
-        """Read once. Raises AuthenticationError; any other PortalError is kept in `error`."""
+        """Read once, unless the last reading is still good.
+
+        Raises AuthenticationError; any other PortalError is kept in `error`.
+        """
+        now = dt_util.utcnow()
+        if self.read_at is not None and now - self.read_at < self.interval:
+            return
         try:
             self.reading = await self.read()
         except AuthenticationError:
@@ -78,18 +123,39 @@ class Part[ReadingT]:
         except PortalError as error:
             self.error = error
             self.failed_polls += 1
+            self.error_counts[type(error).__name__] += 1
             if self.failed_polls > GRACE_POLLS:
                 self.reading = None
         else:
             self.error = None
             self.failed_polls = 0
+            self.read_at = now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyBalance:
+    """A station's energies of today and of yesterday, None where the portal has no row of that day."""
+
+    today: UsageRow | None
+    yesterday: UsageRow | None
+
+    @property
+    def self_consumption(self) -> float | None:
+        """The part of today's PV energy in % that was not fed in, None before there is any."""
+        return None if self.today is None else _share_kept(self.today.pv, self.today.grid_export)
+
+    @property
+    def self_sufficiency(self) -> float | None:
+        """The part of today's consumption in % that did not come from the grid, None before there is any."""
+        return None if self.today is None else _share_kept(self.today.consumption, self.today.grid_import)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountData:
-    """What an account has: its stations by id, its inverters by serial number."""
+    """What an account has: its stations and their energy balances by station id, its inverters by serial number."""
 
     stations: Mapping[str, Part[StationReading]]
+    balances: Mapping[str, Part[EnergyBalance]]
     inverters: Mapping[str, Part[InverterReading]]
 
 
@@ -101,34 +167,82 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
     def __init__(self, hass: HomeAssistant, entry: MtecConfigEntry) -> None:
         super().__init__(hass, LOGGER, config_entry=entry, name=entry.title, update_interval=POLL_INTERVAL)
         self._is_demo = CONF_EMAIL not in entry.data
+        self.pacing = async_pacing(hass, entry.data[CONF_URL])
         self.client = async_create_client(
             hass,
             entry.data[CONF_URL],
             None if self._is_demo else Credentials(entry.data[CONF_EMAIL], entry.data[CONF_DIGEST]),
+            entry.data.get(CONF_GENERATION),
         )
-        self.data = AccountData(stations={}, inverters={})
+        self.data = AccountData(stations={}, balances={}, inverters={})
         self._stations: dict[str, Part[StationReading]] = {}
+        self._balances: dict[str, Part[EnergyBalance]] = {}
         self._inverters: dict[str, Part[InverterReading]] = {}
         self._looked_up: datetime | None = None
-        self._unavailable: set[str] = set()
+        self._listed_any = False
+        self.absences = Absences(hass, entry.entry_id)
+
+    @override
+    async def _async_setup(self) -> None:
+        await self.absences.async_load()
+
+    @property
+    def knows_what_is_listed(self) -> bool:
+        """Whether the portal listed all it has at the last look-up."""
+        return self._looked_up is not None and self._listed_any
+
+    @callback
+    def async_forget_part(self, id_: str) -> None:
+        """Forget a station or inverter whose device is removed: if it comes back it is new."""
+        for parts in (self._stations, self._balances, self._inverters):
+            parts.pop(id_, None)
+
+    @override
+    async def async_shutdown(self) -> None:
+        await super().async_shutdown()
+        self.pacing.forget(self)
 
     @override
     async def _async_update_data(self) -> AccountData:
         try:
-            data = await self._async_look_up()
-            parts: list[Part[Any]] = [*data.stations.values(), *data.inverters.values()]
-            for part in parts:
-                await part.async_poll()
+            with self.pacing.polling():
+                data = await self._async_look_up()
+                parts: list[Part[Any]] = [*data.stations.values(), *data.inverters.values()]
+                started = dt_util.utcnow()
+                # While the portal is to be left alone nothing is asked: next time it is the turn of what was left out.
+                for part in sorted((*parts, *data.balances.values()), key=lambda part: part.asked_at):
+                    if self.pacing.hold <= PATIENCE:
+                        part.asked_at = started
+                    await part.async_poll()
         except AuthenticationError as error:
             if self._is_demo:
                 raise _update_failed(error) from error
             raise ConfigEntryAuthFailed(translation_domain=DOMAIN, translation_key="authentication") from error
         except PortalError as error:
+            self._async_note_errors([error])
             raise _update_failed(error) from error
+        self._async_note_errors([part.error for part in (*parts, *data.balances.values())])
         if parts and all(part.reading is None for part in parts):
             raise _update_failed(parts[0].error) from parts[0].error
-        self._log_availability(parts)
+        self._log_availability((*parts, *data.balances.values()))
+        self._remember_generation()
         return data
+
+    @callback
+    def _async_note_errors(self, errors: list[PortalError | None]) -> None:
+        """Note whether the portal answered anything at this poll, and anything that is understood."""
+        if not errors or None in errors:
+            wrong = {SILENT: False, NOT_UNDERSTOOD: False}
+        else:
+            wrong = {NOT_UNDERSTOOD if all(isinstance(error, ResponseError) for error in errors) else SILENT: True}
+        async_note(self.hass, self.config_entry.entry_id, wrong)
+
+    def _remember_generation(self) -> None:
+        """Keep the generation of the portal's API for the next start."""
+        known = self.config_entry.data
+        if known.get(CONF_GENERATION) != (found := self.client.generation):
+            LOGGER.info("The portal speaks generation %s of its API", found)
+            self.hass.config_entries.async_update_entry(self.config_entry, data={**known, CONF_GENERATION: found})
 
     async def _async_look_up(self) -> AccountData:
         """Return the account's stations and inverters, looked up again if that was an hour ago.
@@ -139,26 +253,56 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         if self._looked_up is not None and now - self._looked_up < LOOKUP_INTERVAL:
             return self.data
         try:
-            stations = await self.client.stations()
+            listed = await self.client.stations()
         except AuthenticationError:
             raise
         except PortalError:
             if not self.data.stations:
                 raise
             return self.data
-        if self.data.stations and not stations:
+        async_note(self.hass, self.config_entry.entry_id, {NO_STATIONS: not listed})
+        if self.data.stations and not listed:
             # A portal that knows none of the stations any more is having a bad hour.
             return self.data
         self._looked_up = now
+        self._listed_any = bool(listed)
+        stations = self._async_followed(listed)
         data = AccountData(
             stations={station.id: _renewed(self._stations, self._station_part(station)) for station in stations},
+            balances={station.id: _renewed(self._balances, self._balance_part(station)) for station in stations},
             inverters={part.id: part for station in stations for part in await self._async_look_up_inverters(station)},
         )
+        self._async_set_interval(data)
+        if listed:
+            self._async_remove_gone(data)
         for station_id in self._stations.keys() - data.stations.keys():
             self._stations[station_id].reading = None
+            self._balances[station_id].reading = None
         for serial_number in self._inverters.keys() - data.inverters.keys():
             self._inverters[serial_number].reading = None
         return data
+
+    @callback
+    def _async_remove_gone(self, data: AccountData) -> None:
+        """Remove what the portal has not listed for long. An empty list of inverters is no news of them."""
+        with_inverters = {part.station_id for part in data.inverters.values()}
+        for id_ in self.absences.async_looked_up(
+            listed=data.stations.keys() | data.inverters.keys(), unsure=data.stations.keys() - with_inverters
+        ):
+            self.async_forget_part(id_)
+
+    @callback
+    def _async_followed(self, stations: list[Station]) -> list[Station]:
+        """Return the account's stations but those that the person does not want; these have no device."""
+        ignored = self.config_entry.options.get(CONF_IGNORED_STATIONS, ())
+        registry = dr.async_get(self.hass)
+        for station_id in ignored:
+            device = registry.async_get_device_by_identifier((DOMAIN, station_id), self.config_entry.entry_id)
+            if device is not None:
+                for each in dr.async_entries_for_config_entry(registry, self.config_entry.entry_id):
+                    if device.id in {each.id, each.via_device_id}:
+                        registry.async_remove_device(each.id)
+        return [station for station in stations if station.id not in ignored]
 
     async def _async_look_up_inverters(self, station: Station) -> list[Part[InverterReading]]:
         """Return a station's inverters, those known if the portal does not say."""
@@ -171,6 +315,42 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             self._looked_up = None
             return [part for part in self.data.inverters.values() if part.station_id == station.id]
         return [_renewed(self._inverters, self._inverter_part(station, inverter)) for inverter in inverters]
+
+    def _async_set_interval(self, data: AccountData) -> None:
+        """Poll as often as the person chose, or as the request budget allows."""
+        chosen: timedelta = timedelta(seconds=self.config_entry.options.get(CONF_SCAN_INTERVAL, POLL_INTERVAL.seconds))
+        parts = len(data.stations) + len(data.inverters)
+        # Of the energy balances of five minutes, and the look-up of an hour, little falls to one poll.
+        requests = parts + ceil(len(data.stations) * chosen / BALANCE_INTERVAL)
+        interval = max(chosen, timedelta(seconds=ceil(self.pacing.interval(self, requests))))
+        if interval != self.update_interval and interval > chosen:
+            LOGGER.warning(
+                "%s has %s stations and inverters; not to crowd the portal it is polled every %s instead of %s seconds",
+                self.name,
+                parts,
+                interval.seconds,
+                chosen.seconds,
+            )
+        self.update_interval = interval
+
+    def _balance_part(self, station: Station) -> Part[EnergyBalance]:
+        """Return a station's energy balance to poll."""
+        return Part(
+            id=station.id,
+            name=f"{station.name}'s energy balance",
+            station_id=station.id,
+            device_info=self._stations[station.id].device_info,
+            interval=BALANCE_INTERVAL,
+            read=partial(self._async_energy_balance, station.id),
+        )
+
+    async def _async_energy_balance(self, station_id: str) -> EnergyBalance:
+        """Return the energies of today and, which the portal completes after midnight, of yesterday."""
+        today = dt_util.now().date()
+        yesterday = today - timedelta(days=1)
+        months = dict.fromkeys((day.year, day.month) for day in (yesterday, today))
+        rows = {row.start: row for month in months for row in await self.client.month_rows(station_id, *month)}
+        return EnergyBalance(today=rows.get(today), yesterday=rows.get(yesterday))
 
     def _station_part(self, station: Station) -> Part[StationReading]:
         """Return a station to poll, known to Home Assistant before its inverters refer to it."""
@@ -191,11 +371,17 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
 
     def _inverter_part(self, station: Station, inverter: Inverter) -> Part[InverterReading]:
         """Return an inverter to poll, a device below its station."""
+        identifier = (DOMAIN, inverter.serial_number)
+        known = dr.async_get(self.hass).async_get_device_by_identifier(identifier, self.config_entry.entry_id)
+        name, model = inverter.name, inverter.model
+        if known is not None and name == inverter.serial_number:
+            # Not every generation of the API knows the names: what one of them told is not forgotten.
+            name, model = known.name or name, model or known.model
         device_info = DeviceInfo(
-            identifiers={(DOMAIN, inverter.serial_number)},
-            name=inverter.name,
+            identifiers={identifier},
+            name=name,
             manufacturer=MANUFACTURER,
-            model=inverter.model,
+            model=model,
             serial_number=inverter.serial_number,
             via_device_id=dr.async_get_device_id_by_identifier(
                 self.hass, (DOMAIN, station.id), config_entry_id=self.config_entry.entry_id
@@ -203,20 +389,20 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         )
         return Part(
             id=inverter.serial_number,
-            name=inverter.name,
+            name=name,
             station_id=station.id,
             device_info=device_info,
-            read=partial(self.client.inverter_reading, inverter.id),
+            read=partial(self.client.inverter_reading, station.id, inverter.serial_number),
         )
 
     def _log_availability(self, parts: Iterable[Part[Any]]) -> None:
         """Log once when a part becomes unavailable, and once when it is back."""
         for part in parts:
-            if part.reading is None and part.id not in self._unavailable:
-                self._unavailable.add(part.id)
+            if part.reading is None and not part.said_unavailable:
+                part.said_unavailable = True
                 LOGGER.warning("%s is unavailable: %s", part.name, part.error)
-            elif part.reading is not None and part.id in self._unavailable:
-                self._unavailable.remove(part.id)
+            elif part.reading is not None and part.said_unavailable:
+                part.said_unavailable = False
                 LOGGER.info("%s is available again", part.name)
 
 
@@ -226,6 +412,13 @@ def _renewed[ReadingT](known: dict[str, Part[ReadingT]], found: Part[ReadingT]) 
     part.name, part.station_id = found.name, found.station_id
     part.device_info, part.read = found.device_info, found.read
     return part
+
+
+def _share_kept(whole: float | None, given_away: float | None) -> float | None:
+    """Return the part of an energy in % that remains when another is taken away."""
+    if not whole or given_away is None:
+        return None
+    return min(100.0, max(0.0, 100 * (1 - given_away / whole)))
 
 
 def _update_failed(error: PortalError | None) -> UpdateFailed:

@@ -9,6 +9,7 @@ from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
+from .const import GRACE_POLLS
 from .coordinator import MtecConfigEntry, MtecCoordinator, Part
 
 
@@ -36,16 +37,27 @@ class MtecEntity[ReadingT](CoordinatorEntity[MtecCoordinator]):
         self._attr_device_info = part.device_info
         if description.number is not None:
             self._attr_translation_placeholders = {"number": str(description.number)}
+        self.value: Any = None
+        self._polls_without = 0
+        self._read()
 
     @property
     @override
     def available(self) -> bool:
         return super().available and self.part.reading is not None
 
-    @property
-    def value(self) -> Any:
-        """The value of the last reading, None if there is none."""
-        return None if self.part.reading is None else self.entity_description.value_fn(self.part.reading)
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        self._read()
+        super()._handle_coordinator_update()
+
+    def _read(self) -> None:
+        """Read the value. One that a reading leaves out stays as it was for a few polls."""
+        value = None if self.part.reading is None else self.entity_description.value_fn(self.part.reading)
+        self._polls_without = self._polls_without + 1 if value is None else 0
+        if value is not None or self._polls_without > GRACE_POLLS:
+            self.value = value
 
 
 def what_has_a_value[ReadingT, DescriptionT: MtecEntityDescription[Any]](
@@ -65,12 +77,13 @@ def async_add_what_appears(
 ) -> None:
     """Add the entities that `discover` yields, now and whenever a poll brings new ones."""
     coordinator = entry.runtime_data
-    known: set[str | None] = set()
+    known: dict[str | None, Part[Any]] = {}
 
     @callback
     def add_new() -> None:
-        new = [entity for entity in discover(coordinator) if entity.unique_id not in known]
-        known.update(entity.unique_id for entity in new)
+        # What comes back after its device was removed is another part.
+        new = [entity for entity in discover(coordinator) if known.get(entity.unique_id) is not entity.part]
+        known.update((entity.unique_id, entity.part) for entity in new)
         async_add_entities(new)
 
     add_new()

@@ -1,0 +1,243 @@
+"""The sensors of stations and inverters, as tables: a new one is a row here and its translations."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from homeassistant.components.sensor import SensorDeviceClass, SensorEntityDescription, SensorStateClass
+from homeassistant.const import (
+    PERCENTAGE,
+    SIGNAL_STRENGTH_DECIBELS_MILLIWATT,
+    EntityCategory,
+    UnitOfElectricCurrent,
+    UnitOfElectricPotential,
+    UnitOfFrequency,
+    UnitOfPower,
+    UnitOfTemperature,
+)
+
+from .coordinator import EnergyBalance
+from .entity import MtecEntityDescription
+from .portal import BackupReading, BatteryMode, InverterReading, PhaseReading, StationReading, StringReading, WorkStatus
+
+_CURRENT = SensorDeviceClass.CURRENT
+_FREQUENCY = SensorDeviceClass.FREQUENCY
+_POWER = SensorDeviceClass.POWER
+_SIGNAL = SensorDeviceClass.SIGNAL_STRENGTH
+_STATE_OF_CHARGE = SensorDeviceClass.BATTERY
+_TEMPERATURE = SensorDeviceClass.TEMPERATURE
+_VOLTAGE = SensorDeviceClass.VOLTAGE
+_SHARE = None
+
+_KINDS = {
+    _POWER: (UnitOfPower.WATT, 0),
+    _VOLTAGE: (UnitOfElectricPotential.VOLT, 1),
+    _CURRENT: (UnitOfElectricCurrent.AMPERE, 1),
+    _FREQUENCY: (UnitOfFrequency.HERTZ, 2),
+    _TEMPERATURE: (UnitOfTemperature.CELSIUS, 1),
+    _SIGNAL: (SIGNAL_STRENGTH_DECIBELS_MILLIWATT, 0),
+    _STATE_OF_CHARGE: (PERCENTAGE, 0),
+    _SHARE: (PERCENTAGE, 0),
+}
+"""Unit and digits after the point of each device class in use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtecSensorDescription[ReadingT](SensorEntityDescription, MtecEntityDescription[ReadingT]):
+    """A sensor whose value is a number, one of a few words, or None."""
+
+    value_fn: Callable[[ReadingT], float | StrEnum | None]
+
+
+def _sensor[ReadingT](
+    device_class: SensorDeviceClass | None,
+    key: str,
+    value_fn: Callable[[ReadingT], float | None],
+    number: int | None = None,
+    *,
+    category: EntityCategory | None = None,
+    enabled: bool = True,
+    precision: int | None = None,
+) -> MtecSensorDescription[ReadingT]:
+    """Return a measurement; `number` is that of the phase, PV string or other part that it belongs to."""
+    unit, usual_precision = _KINDS[device_class]
+    return MtecSensorDescription(
+        key=key if number is None else f"{key}_{number}",
+        translation_key=key,
+        device_class=device_class,
+        native_unit_of_measurement=unit,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=usual_precision if precision is None else precision,
+        entity_category=category,
+        entity_registry_enabled_default=enabled,
+        value_fn=value_fn,
+        number=number,
+    )
+
+
+def _crowding[ReadingT](
+    device_class: SensorDeviceClass | None,
+    key: str,
+    value_fn: Callable[[ReadingT], float | None],
+    number: int | None = None,
+) -> MtecSensorDescription[ReadingT]:
+    """Return a measurement that few people look at: disabled at first."""
+    return _sensor(device_class, key, value_fn, number, enabled=False)
+
+
+def _diagnosis[ReadingT](
+    device_class: SensorDeviceClass | None,
+    key: str,
+    value_fn: Callable[[ReadingT], float | None],
+    number: int | None = None,
+) -> MtecSensorDescription[ReadingT]:
+    """Return a measurement of how well the plant is."""
+    return _sensor(device_class, key, value_fn, number, category=EntityCategory.DIAGNOSTIC)
+
+
+def _detail[ReadingT](
+    device_class: SensorDeviceClass | None,
+    key: str,
+    value_fn: Callable[[ReadingT], float | None],
+    precision: int | None = None,
+) -> MtecSensorDescription[ReadingT]:
+    """Return a measurement of how well the plant is that few people look at: disabled at first."""
+    category = EntityCategory.DIAGNOSTIC
+    return _sensor(device_class, key, value_fn, category=category, enabled=False, precision=precision)
+
+
+def _code[ReadingT](
+    key: str, value_fn: Callable[[ReadingT], int | None], number: int | None = None
+) -> MtecSensorDescription[ReadingT]:
+    """Return a code or a word of flags, for whoever can read it: disabled at first."""
+    return MtecSensorDescription(
+        key=key if number is None else f"{key}_{number}",
+        translation_key=key,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=value_fn,
+        number=number,
+    )
+
+
+def _word[ReadingT](
+    key: str, words: type[StrEnum], value_fn: Callable[[ReadingT], StrEnum | None], *, enabled: bool = True
+) -> MtecSensorDescription[ReadingT]:
+    """Return what something is at, in one of a few words."""
+    return MtecSensorDescription(
+        key=key,
+        translation_key=key,
+        device_class=SensorDeviceClass.ENUM,
+        options=list(words),
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=enabled,
+        value_fn=value_fn,
+    )
+
+
+STATION_SENSORS: tuple[MtecSensorDescription[StationReading], ...] = (
+    _sensor(_POWER, "pv_power", lambda reading: reading.pv_power),
+    _sensor(_POWER, "grid_power", lambda reading: reading.grid_power),
+    _sensor(_POWER, "battery_power", lambda reading: reading.battery_power),
+    _sensor(_POWER, "consumption_power", lambda reading: reading.consumption_power),
+    _sensor(_STATE_OF_CHARGE, "state_of_charge", lambda reading: reading.state_of_charge),
+    _sensor(_POWER, "backup_power", lambda reading: reading.backup_power),
+    _detail(_POWER, "installed_power", lambda reading: reading.installed_power),
+    _detail(_SIGNAL, "signal_strength", lambda reading: reading.signal_strength),
+)
+
+BALANCE_SENSORS: tuple[MtecSensorDescription[EnergyBalance], ...] = (
+    _sensor(_SHARE, "self_consumption_today", lambda balance: balance.self_consumption),
+    _sensor(_SHARE, "self_sufficiency_today", lambda balance: balance.self_sufficiency),
+)
+
+_INVERTER_SENSORS: tuple[MtecSensorDescription[InverterReading], ...] = (
+    _sensor(_POWER, "inverter_power", lambda reading: reading.power),
+    _sensor(_POWER, "pv_power", lambda reading: reading.pv_power),
+    _sensor(_POWER, "grid_power", lambda reading: reading.grid_power),
+    _sensor(_POWER, "backup_power", lambda reading: reading.backup_power),
+    _diagnosis(_FREQUENCY, "grid_frequency", lambda reading: reading.grid_frequency),
+    _word("work_status", WorkStatus, lambda reading: reading.work_status),
+    _sensor(_POWER, "battery_power", lambda reading: reading.battery.power),
+    _sensor(_VOLTAGE, "battery_voltage", lambda reading: reading.battery.voltage),
+    _sensor(_CURRENT, "battery_current", lambda reading: reading.battery.current),
+    _sensor(_STATE_OF_CHARGE, "state_of_charge", lambda reading: reading.battery.state_of_charge),
+    _diagnosis(_SHARE, "state_of_health", lambda reading: reading.battery.state_of_health),
+    _diagnosis(_TEMPERATURE, "battery_temperature", lambda reading: reading.battery.temperature),
+    _word("battery_mode", BatteryMode, lambda reading: reading.battery.mode, enabled=False),
+    _detail(_VOLTAGE, "cell_voltage_highest", lambda reading: reading.battery.highest_cell_voltage, precision=3),
+    _detail(_VOLTAGE, "cell_voltage_lowest", lambda reading: reading.battery.lowest_cell_voltage, precision=3),
+    _detail(_TEMPERATURE, "cell_temperature_highest", lambda reading: reading.battery.highest_cell_temperature),
+    _detail(_TEMPERATURE, "cell_temperature_lowest", lambda reading: reading.battery.lowest_cell_temperature),
+    _detail(_CURRENT, "charge_current_limit", lambda reading: reading.battery.charge_current_limit),
+    _detail(_CURRENT, "discharge_current_limit", lambda reading: reading.battery.discharge_current_limit),
+    _code("battery_error_code", lambda reading: reading.battery.error_code),
+    _code("battery_warning_code", lambda reading: reading.battery.warning_code),
+)
+
+
+@cache
+def _phase_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading], ...]:
+    def phase(reading: InverterReading) -> PhaseReading:
+        return reading.phases.get(number, PhaseReading())
+
+    return (
+        _sensor(_POWER, "phase_inverter_power", lambda reading: phase(reading).inverter_power, number),
+        _crowding(_VOLTAGE, "phase_voltage", lambda reading: phase(reading).voltage, number),
+        _crowding(_CURRENT, "phase_current", lambda reading: phase(reading).current, number),
+        _sensor(_POWER, "phase_grid_power", lambda reading: phase(reading).grid_power, number),
+    )
+
+
+@cache
+def _backup_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading], ...]:
+    def phase(reading: InverterReading) -> BackupReading:
+        return reading.backup_phases.get(number, BackupReading())
+
+    return (
+        _crowding(_POWER, "backup_phase_power", lambda reading: phase(reading).power, number),
+        _crowding(_VOLTAGE, "backup_phase_voltage", lambda reading: phase(reading).voltage, number),
+        _crowding(_CURRENT, "backup_phase_current", lambda reading: phase(reading).current, number),
+        _crowding(_FREQUENCY, "backup_phase_frequency", lambda reading: phase(reading).frequency, number),
+    )
+
+
+@cache
+def _string_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading], ...]:
+    def string(reading: InverterReading) -> StringReading:
+        return reading.strings.get(number, StringReading())
+
+    return (
+        _sensor(_POWER, "string_power", lambda reading: string(reading).power, number),
+        _crowding(_VOLTAGE, "string_voltage", lambda reading: string(reading).voltage, number),
+        _crowding(_CURRENT, "string_current", lambda reading: string(reading).current, number),
+    )
+
+
+@cache
+def _temperature_sensor(number: int) -> MtecSensorDescription[InverterReading]:
+    return _diagnosis(_TEMPERATURE, "inverter_temperature", lambda reading: reading.temperatures.get(number), number)
+
+
+@cache
+def _flag_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading], ...]:
+    return (
+        _code("fault_flags", lambda reading: reading.faults.get(number), number),
+        _code("warning_flags", lambda reading: reading.warnings.get(number), number),
+    )
+
+
+def inverter_sensors(reading: InverterReading) -> Iterator[MtecSensorDescription[InverterReading]]:
+    """Yield the sensors of an inverter with the phases, PV strings and other parts in a reading."""
+    yield from _INVERTER_SENSORS
+    for number in reading.phases:
+        yield from _phase_sensors(number)
+    for number in reading.backup_phases:
+        yield from _backup_sensors(number)
+    for number in reading.strings:
+        yield from _string_sensors(number)
+    for number in reading.temperatures:
+        yield _temperature_sensor(number)
+    for number in reading.faults.keys() | reading.warnings.keys():
+        yield from _flag_sensors(number)
