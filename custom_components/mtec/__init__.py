@@ -2,21 +2,59 @@
 
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.typing import ConfigType
 
+from .const import DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator
+from .history.jobs import async_jobs
+from .issues import async_forget
+from .services import async_setup_services
+from .stale import async_forget_absences
 
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Register the actions."""
+    async_setup_services(hass)
+    return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
     """Set up an account."""
     coordinator = MtecCoordinator(hass, entry)
-    await coordinator.async_config_entry_first_refresh()
+    # Before the first poll: if that fails, the diagnostics tell why.
     entry.runtime_data = coordinator
+    await coordinator.async_config_entry_first_refresh()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await async_jobs(hass).async_continue(entry)
     return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
     """Unload an account."""
+    async_forget(hass, entry.entry_id)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
+    """Leave nothing behind of an account that is removed."""
+    async_forget(hass, entry.entry_id)
+    await async_forget_absences(hass, entry.entry_id)
+    await async_jobs(hass).async_forget_account(entry.entry_id)
+
+
+async def async_remove_config_entry_device(hass: HomeAssistant, entry: MtecConfigEntry, device: dr.DeviceEntry) -> bool:
+    """Return whether a person may remove a device: one that the portal does not list any more."""
+    # There is none if the account was never set up since the start.
+    coordinator: MtecCoordinator | None = getattr(entry, "runtime_data", None)
+    ids = {id_ for domain, id_ in device.identifiers if domain == DOMAIN}
+    if coordinator is None or not coordinator.knows_what_is_listed:
+        return False
+    if ids & (coordinator.data.stations.keys() | coordinator.data.inverters.keys()):
+        return False
+    for id_ in ids:
+        coordinator.async_forget_part(id_)
+    return True

@@ -1,0 +1,1 @@
+"""The past of a station: what the portal keeps of it, taken out."""

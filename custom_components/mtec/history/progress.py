@@ -1,0 +1,54 @@
+"""How far a long export is, as a notification."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from homeassistant.components import persistent_notification
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.translation import async_get_translations
+from homeassistant.util.ulid import ulid_now
+
+from custom_components.mtec.const import DOMAIN
+
+SHOW_AFTER: Final = 10.0
+"""Seconds after which something is worth a notification."""
+
+
+class Progress:
+    """A notification about something that takes long, there until the end of this context."""
+
+    def __init__(self, hass: HomeAssistant, **placeholders: str) -> None:
+        self._hass = hass
+        self._placeholders = placeholders
+        self._id = f"{DOMAIN}_export_{ulid_now()}"
+        self._texts: dict[str, str] = {}
+        self._begun = hass.loop.time()
+        self._percent: int | None = None
+
+    async def __aenter__(self) -> Self:
+        """Get the texts in the language of Home Assistant."""
+        self._texts = await async_get_translations(self._hass, self._hass.config.language, "common", [DOMAIN])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the notification away."""
+        if self._percent is not None:
+            persistent_notification.async_dismiss(self._hass, self._id)
+
+    def show(self, progress: float) -> None:
+        """Show how far it is, from 0 to 1, if it takes long."""
+        percent = int(progress * 100)
+        if percent == self._percent or (self._percent is None and self._hass.loop.time() - self._begun < SHOW_AFTER):
+            return
+        self._percent = percent
+        persistent_notification.async_create(
+            self._hass,
+            self._text("export_progress").format(percent=percent, **self._placeholders),
+            self._text("export_title"),
+            self._id,
+        )
+
+    def _text(self, key: str) -> str:
+        return self._texts[f"component.{DOMAIN}.common.{key}"]

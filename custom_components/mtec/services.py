@@ -1,0 +1,185 @@
+"""The actions: usage for files, scripts and templates."""
+
+from pathlib import Path
+from typing import Final
+
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.service import async_get_config_entry
+from homeassistant.util import dt as dt_util
+import voluptuous as vol
+
+from .const import DOMAIN
+from .coordinator import MtecConfigEntry, Part
+from .history.export import UsageExport, async_range_error
+from .history.importer import Resolution
+from .history.jobs import async_import_history
+from .portal import StationReading
+from .portal.table import DECIMALS, DELIMITERS, CsvFormat
+from .portal.usage import RangeError, UsageQuery, UsageType
+
+ATTR_CONFIG_ENTRY: Final = "config_entry"
+ATTR_DEVICE: Final = "device"
+ATTR_TYPE: Final = "type"
+ATTR_START: Final = "start"
+ATTR_END: Final = "end"
+ATTR_DECIMAL: Final = "decimal"
+ATTR_DELIMITER: Final = "delimiter"
+ATTR_FILENAME: Final = "filename"
+ATTR_RESOLUTION: Final = "resolution"
+
+_LONGEST_NAME = 200
+
+_USAGE_SCHEMA = vol.Schema(
+    {
+        vol.Optional(ATTR_CONFIG_ENTRY): cv.string,
+        vol.Optional(ATTR_DEVICE): cv.string,
+        vol.Required(ATTR_TYPE): vol.All(cv.string, vol.In([type_.value for type_ in UsageType])),
+        vol.Optional(ATTR_START): cv.date,
+        vol.Optional(ATTR_END): cv.date,
+    }
+)
+_IMPORT_SCHEMA = vol.Schema(
+    {
+        vol.Optional(ATTR_CONFIG_ENTRY): cv.string,
+        vol.Optional(ATTR_DEVICE): cv.string,
+        vol.Optional(ATTR_START): cv.date,
+        vol.Optional(ATTR_RESOLUTION, default=Resolution.HOURS.value): vol.All(
+            cv.string, vol.In([resolution.value for resolution in Resolution])
+        ),
+    }
+)
+_EXPORT_SCHEMA = _USAGE_SCHEMA.extend(
+    {
+        vol.Optional(ATTR_DECIMAL, default="."): vol.In(DECIMALS),
+        vol.Optional(ATTR_DELIMITER, default=";"): vol.In(DELIMITERS),
+        vol.Optional(ATTR_FILENAME): cv.string,
+    }
+)
+
+
+@callback
+def async_setup_services(hass: HomeAssistant) -> None:
+    """Register the actions."""
+    hass.services.async_register(
+        DOMAIN,
+        "export_csv",
+        _async_export_csv,
+        schema=_EXPORT_SCHEMA,
+        supports_response=SupportsResponse.OPTIONAL,
+    )
+    hass.services.async_register(
+        DOMAIN, "get_usage", _async_get_usage, schema=_USAGE_SCHEMA, supports_response=SupportsResponse.ONLY
+    )
+    hass.services.async_register(
+        DOMAIN,
+        "import_history",
+        _async_import_history,
+        schema=_IMPORT_SCHEMA,
+        supports_response=SupportsResponse.OPTIONAL,
+    )
+
+
+async def _async_export_csv(call: ServiceCall) -> ServiceResponse:
+    """Write usage to a CSV file, or return it as CSV."""
+    export = _usage_export(call)
+    try:
+        csv_format = CsvFormat(decimal=call.data[ATTR_DECIMAL], delimiter=call.data[ATTR_DELIMITER])
+    except ValueError as error:
+        raise _invalid("same_separators") from error
+    if ATTR_FILENAME not in call.data:
+        return await export.async_text(csv_format)
+    path = await call.hass.async_add_executor_job(_target, call.hass, call.data[ATTR_FILENAME])
+    return await export.async_file(csv_format, path)
+
+
+async def _async_get_usage(call: ServiceCall) -> ServiceResponse:
+    """Return usage."""
+    return await _usage_export(call).async_rows()
+
+
+async def _async_import_history(call: ServiceCall) -> ServiceResponse:
+    """Import a station's past into the statistics of its energy sensors."""
+    entry, station = _station(call)
+    start = call.data.get(ATTR_START)
+    if start is not None and start > dt_util.now().date():
+        raise _invalid("start_in_future")
+    return await async_import_history(call.hass, entry, station, start, Resolution(call.data[ATTR_RESOLUTION]))
+
+
+def _usage_export(call: ServiceCall) -> UsageExport:
+    """Return what an action asks for. Raises ServiceValidationError."""
+    entry, station = _station(call)
+    try:
+        query = UsageQuery(
+            type=UsageType(call.data[ATTR_TYPE]),
+            start=call.data.get(ATTR_START),
+            end=call.data.get(ATTR_END),
+            today=dt_util.now().date(),
+        )
+    except RangeError as error:
+        raise async_range_error(error, station.name) from error
+    return UsageExport(hass=call.hass, entry=entry, station=station, query=query)
+
+
+def _station(call: ServiceCall) -> tuple[MtecConfigEntry, Part[StationReading]]:
+    """Return the station an action is about, and its account. Raises ServiceValidationError."""
+    # A blueprint leaves empty what was not chosen.
+    entry_id, device_id = call.data.get(ATTR_CONFIG_ENTRY) or None, call.data.get(ATTR_DEVICE) or None
+    if device_id is not None:
+        return _station_of_device(call.hass, device_id, entry_id)
+    entries: list[MtecConfigEntry] = (
+        call.hass.config_entries.async_loaded_entries(DOMAIN)
+        if entry_id is None
+        else [async_get_config_entry(call.hass, DOMAIN, entry_id)]
+    )
+    if not entries:
+        raise _invalid("no_account")
+    stations = [(entry, station) for entry in entries for station in entry.runtime_data.data.stations.values()]
+    if not stations:
+        raise _invalid("no_station")
+    if len(stations) > 1:
+        raise _invalid("several_stations", stations=", ".join(station.name for _, station in stations))
+    return stations[0]
+
+
+def _station_of_device(
+    hass: HomeAssistant, device_id: str, entry_id: str | None
+) -> tuple[MtecConfigEntry, Part[StationReading]]:
+    """Return the station of its own device or of the device of one of its inverters, and its account."""
+    device = dr.async_get(hass).async_get(device_id)
+    ids = [] if device is None else [id_ for domain, id_ in device.identifiers if domain == DOMAIN]
+    if device is None or not ids or entry_id not in {None, device.config_entry_id}:
+        raise _invalid("unknown_device")
+    entry: MtecConfigEntry = async_get_config_entry(hass, DOMAIN, device.config_entry_id)
+    account = entry.runtime_data.data
+    inverter = account.inverters.get(ids[0])
+    station = account.stations.get(ids[0] if inverter is None else inverter.station_id)
+    if station is None:
+        raise _invalid("unknown_device")
+    return entry, station
+
+
+def _target(hass: HomeAssistant, filename: str) -> Path:
+    """Return where a file goes. Blocks. Raises ServiceValidationError if it may not be written."""
+    typed = Path(filename)
+    own_folder = Path(hass.config.path(DOMAIN)).resolve()
+    if not filename.isprintable() or typed.suffix.lower() != ".csv" or len(typed.name.encode()) > _LONGEST_NAME:
+        raise _invalid("bad_filename", filename=filename)
+    if not typed.is_absolute():
+        if "/" in filename or "\\" in filename:
+            raise _invalid("bad_filename", filename=filename)
+        return own_folder / filename
+    try:
+        path = typed.resolve()
+        allowed = path.parent == own_folder or hass.config.is_allowed_path(str(path))
+    except (OSError, RuntimeError) as error:
+        raise _invalid("path_not_allowed", path=filename) from error
+    if not allowed or path.is_dir():
+        raise _invalid("path_not_allowed", path=filename)
+    return path
+
+
+def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
+    return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
