@@ -1,0 +1,90 @@
+"""Stations and inverters that the portal does not list any more: removed once they are gone for good."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Final, TypedDict
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.storage import Store
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN, LOGGER
+
+GONE_AFTER: Final = timedelta(days=7)
+GONE_AFTER_LOOKUPS: Final = 24
+"""How long, and in how many look-ups, something has to be missing until it is taken to be gone for good."""
+
+_VERSION: Final = 1
+_SAVE_DELAY = 60
+
+
+class _Absence(TypedDict):
+    """Since when something has not been listed, and in how many look-ups."""
+
+    since: str
+    lookups: int
+
+
+class Absences:
+    """What an account's look-ups have missed, kept over restarts."""
+
+    def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
+        self._hass = hass
+        self._entry_id = entry_id
+        self._store = _store(hass, entry_id)
+        self._absences: dict[str, _Absence] = {}
+
+    async def async_load(self) -> None:
+        """Go on from before a restart."""
+        self._absences = await self._store.async_load() or {}
+
+    @callback
+    def async_looked_up(self, listed: Collection[str], unsure: Collection[str]) -> list[str]:
+        """Note a look-up that listed these ids, and return those of devices now removed: gone for good.
+
+        `unsure` are stations whose inverters are not known: of what is below them nothing is noted.
+        """
+        registry = dr.async_get(self._hass)
+        devices = {
+            id_: device
+            for device in dr.async_entries_for_config_entry(registry, self._entry_id)
+            for domain, id_ in device.identifiers
+            if domain == DOMAIN
+        }
+        unsure_devices = {devices[id_].id for id_ in unsure if id_ in devices}
+        missing = [
+            id_ for id_, device in devices.items() if id_ not in listed and device.via_device_id not in unsure_devices
+        ]
+        known = dict(self._absences)
+        # What is neither listed nor missing nor a device any more is forgotten.
+        kept = {id_: absence for id_, absence in known.items() if id_ in devices and id_ not in listed}
+        now = dt_util.utcnow()
+        gone: list[str] = []
+        for id_ in missing:
+            absence = kept.get(id_) or _Absence(since=now.isoformat(), lookups=0)
+            kept[id_] = _Absence(since=absence["since"], lookups=absence["lookups"] + 1)
+            since = datetime.fromisoformat(absence["since"])
+            if now - since >= GONE_AFTER and kept[id_]["lookups"] >= GONE_AFTER_LOOKUPS:
+                gone.append(id_)
+        for id_ in gone:
+            LOGGER.info("The portal has not listed %s since %s: it is removed", devices[id_].name, kept[id_]["since"])
+            registry.async_remove_device(devices[id_].id)
+            del kept[id_]
+        if kept != known:
+            self._absences = kept
+            self._store.async_delay_save(lambda: self._absences, _SAVE_DELAY)
+        return gone
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the absences by id."""
+        return dict(self._absences)
+
+
+async def async_forget_absences(hass: HomeAssistant, entry_id: str) -> None:
+    """Forget the absences of an account that is removed."""
+    await _store(hass, entry_id).async_remove()
+
+
+def _store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, _Absence]]:
+    return Store(hass, _VERSION, f"{DOMAIN}.absences.{entry_id}")
