@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
@@ -40,7 +41,8 @@ def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     freezer: FrozenDateTimeFactory = request.getfixturevalue("freezer")
 
     async def sleep(seconds: float) -> None:
-        freezer.tick(seconds)
+        # Rounded up: the frozen clock knows no part of a microsecond, and to wait for one would take for ever.
+        freezer.tick(timedelta(microseconds=ceil(seconds * 1e6)))
         await asyncio.sleep(0)
 
     monkeypatch.setattr(pacing, "sleep", sleep)

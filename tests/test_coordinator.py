@@ -157,9 +157,12 @@ async def test_lookup_that_fails_changes_nothing(
 async def test_vanished_station_is_unavailable(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, set_up: SetUp
 ) -> None:
+    """Once the portal has not listed it for several polls: a list may have a hole."""
     await set_up()
     house = simulator.accounts[VILLAGE].stations.pop(0)
     freezer.tick(LOOKUP_INTERVAL)
+    await poll(hass, freezer, GRACE_POLLS)
+    assert state(hass, PV_POWER) != STATE_UNAVAILABLE
     await poll(hass, freezer)
     assert state(hass, PV_POWER) == STATE_UNAVAILABLE
 

@@ -179,6 +179,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         self._balances: dict[str, Part[EnergyBalance]] = {}
         self._inverters: dict[str, Part[InverterReading]] = {}
         self._looked_up: datetime | None = None
+        self._missing_lookups = 0
         self._listed_any = False
         self.absences = Absences(hass, entry.entry_id)
 
@@ -267,20 +268,37 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         self._looked_up = now
         self._listed_any = bool(listed)
         stations = self._async_followed(listed)
-        data = AccountData(
+        found = AccountData(
             stations={station.id: _renewed(self._stations, self._station_part(station)) for station in stations},
             balances={station.id: _renewed(self._balances, self._balance_part(station)) for station in stations},
             inverters={part.id: part for station in stations for part in await self._async_look_up_inverters(station)},
         )
-        self._async_set_interval(data)
         if listed:
-            self._async_remove_gone(data)
+            self._async_remove_gone(found)
+        data = self._async_with_missing(found)
+        self._async_set_interval(data)
         for station_id in self._stations.keys() - data.stations.keys():
             self._stations[station_id].reading = None
             self._balances[station_id].reading = None
         for serial_number in self._inverters.keys() - data.inverters.keys():
             self._inverters[serial_number].reading = None
         return data
+
+    @callback
+    def _async_with_missing(self, found: AccountData) -> AccountData:
+        """Return what was found and what is missing now for the first times: it is looked up again at the next poll."""
+        known = self.data
+        missing = (known.stations.keys() - found.stations.keys()) | (known.inverters.keys() - found.inverters.keys())
+        self._missing_lookups = self._missing_lookups + 1 if missing else 0
+        if not 0 < self._missing_lookups <= GRACE_POLLS:
+            self._missing_lookups = 0
+            return found
+        self._looked_up = None
+        return AccountData(
+            stations={**known.stations, **found.stations},
+            balances={**known.balances, **found.balances},
+            inverters={**known.inverters, **found.inverters},
+        )
 
     @callback
     def _async_remove_gone(self, data: AccountData) -> None:

@@ -47,8 +47,8 @@ class Counter:
 
     `value` is what is to be shown, in kWh, None before the first; it falls only where a new period `start`s. `told` is
     what the portal said when it was last believed. Where the portal began anew, `offset` is what it had counted until
-    then; `told_before` and `offset_before` are those before, in case it had not begun anew after all, and `base` is
-    from where it began.
+    then; `told_before` and `offset_before` are those before, of the moment `left`, in case it had not begun anew after
+    all, and `base` is from where it began.
     """
 
     period: Period
@@ -63,6 +63,7 @@ class Counter:
     told_before: float | None = None
     offset_before: float = 0.0
     base: float = 0.0
+    left: datetime | None = None
 
     def tell(self, told: float, now: datetime, *, day: date | None = None) -> bool:
         """Take in what the portal says at `now`, an aware datetime at the plant. Return whether it is believed.
@@ -91,15 +92,18 @@ class Counter:
 
     def _tell_more(self, told: float, now: datetime) -> None:
         """Count what the portal tells in the same period."""
-        if self.told_before is not None and told >= self.told_before:
-            if self.told < (self.base + self.told_before) / 2:
+        before = self.told_before
+        if before is not None and told >= before:
+            if self.told >= (self.base + before) / 2:
+                # It has grown beyond what was before.
+                self.told_before = None
+            elif told - before <= _plausible_rise(self.left, now):
                 # It had not begun anew after all. What was counted since is made up for before more is counted.
                 self.offset = self.offset_before
                 self._believe(told, now)
                 self.told_before = None
                 return
-            self.told_before = None
-        if 0 <= told - self.told <= self._plausible_rise(now):
+        if 0 <= told - self.told <= _plausible_rise(self.believed, now):
             self._believe(told, now)
         elif told > self.told:
             # In time it becomes plausible, if it is true.
@@ -109,18 +113,14 @@ class Counter:
         else:
             self.lowest_doubted = min(self.lowest_doubted, told)
             if now - self.doubted >= self._sure_after(told):
-                self.told_before, self.offset_before, self.base = self.told, self.offset, self.lowest_doubted
+                self.told_before, self.offset_before, self.left = self.told, self.offset, self.believed
+                self.base = self.lowest_doubted
                 self.offset = (self.value or 0.0) - self.lowest_doubted
                 self._believe(told, now)
 
     def _believe(self, told: float, now: datetime) -> None:
         self.told, self.believed, self.doubted = told, now, None
         self.value = max(self.value or 0.0, round(told + self.offset, 3))
-
-    def _plausible_rise(self, now: datetime) -> float:
-        """Return the kWh by which an energy can have risen since it was last believed."""
-        hours = 0.0 if self.believed is None else (now - self.believed) / timedelta(hours=1)
-        return PLAUSIBLE_RISE + PLAUSIBLE_POWER * max(0.0, hours)
 
     def _sure_after(self, told: float) -> timedelta:
         """Return how long the portal has to insist on less than before. What begins anew begins near nothing."""
@@ -138,6 +138,7 @@ class Counter:
             "told_before": self.told_before,
             "offset_before": self.offset_before,
             "base": self.base,
+            "left": self.left and self.left.astimezone(UTC).isoformat(),
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
@@ -154,11 +155,18 @@ class Counter:
                 told_before=_optional(data["told_before"]),
                 offset_before=float(data["offset_before"]),
                 base=float(data["base"]),
+                left=None if data["left"] is None else datetime.fromisoformat(data["left"]),
             )
         except KeyError, TypeError, ValueError:
             return
         for each in fields(self):
             setattr(self, each.name, getattr(restored, each.name))
+
+
+def _plausible_rise(since: datetime | None, now: datetime) -> float:
+    """Return the kWh by which an energy can have risen since a moment."""
+    hours = 0.0 if since is None else (now - since) / timedelta(hours=1)
+    return PLAUSIBLE_RISE + PLAUSIBLE_POWER * max(0.0, hours)
 
 
 def _optional(number: float | None) -> float | None:

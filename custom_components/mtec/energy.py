@@ -162,25 +162,28 @@ class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEnti
         if (stored := await self.async_get_last_extra_data()) is not None:
             self._counter.restore(data := stored.as_dict())
             self._life.restore(data.get("life") or {})
-        self._count(write=False)
+        self._count()
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        self._count(write=True)
+        self._count()
+        self.async_write_ha_state()
 
     @callback
-    def _count(self, *, write: bool) -> None:
-        """Count what the portal tells, and write each state: also that which completes yesterday."""
-        now = dt_util.now()
+    def _count(self) -> None:
+        """Count what the portal tells. Where that completes yesterday, today begins at the next poll.
+
+        Each of the two is a state of its own, and two states of one moment have no order.
+        """
+        now, counter = dt_util.now(), self._counter
         for told, day in self._told():
-            if told is not None:
-                before = self._counter.start, self._counter.value
-                self._counter.tell(told, now, day=day)
-                if write and before != (self._counter.start, self._counter.value):
-                    self.async_write_ha_state()
-        if write:
-            self.async_write_ha_state()
+            if told is None:
+                continue
+            start, value = counter.start, counter.value
+            counter.tell(told, now, day=day)
+            if day is not None and counter.start == start == day < now.date() and counter.value != value:
+                break
 
     def _told(self) -> Iterator[tuple[float | None, date | None]]:
         """Yield the energies that the portal tells, each with its day where the portal says of which day it is."""

@@ -12,7 +12,6 @@ from hashlib import md5
 import json
 import os
 from pathlib import Path
-import re
 import sys
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,6 +22,7 @@ from .client import PORTAL_URL, Client
 from .errors import AuthenticationError, PortalError
 from .models import Credentials, Inverter, Station
 from .pacing import PAUSE, Pacing
+from .redaction import Redaction
 from .table import DECIMALS, DELIMITERS, CsvFormat, csv_header, csv_rows, record
 from .usage import RangeError, RangeProblem, UsagePart, UsageQuery, UsageType, read_usage
 from .whole_file import WholeFile
@@ -65,25 +65,20 @@ class _StandIns:
 
     def __init__(self, *, hide: bool) -> None:
         self.hide = hide
-        self._known: dict[str, str] = {}
+        self._redaction = Redaction()
 
     def add(self, stand_in: str, *secrets: str) -> None:
         """Show `stand_in` instead of each of these."""
-        for secret in filter(None, secrets):
-            self._known.setdefault(secret, stand_in)
+        for secret in secrets:
+            self._redaction.learn(secret, stand_in)
 
     def shown(self, text: str) -> str:
         """Return an id, name, serial number or e-mail as it is shown."""
-        return self._known.get(text, "hidden") if self.hide else text
+        return self._redaction.known(text) or "hidden" if self.hide else text
 
     def message(self, text: str) -> str:
         """Return a text from outside as it is shown."""
-        if not self.hide:
-            return text
-        for secret in sorted(self._known, key=len, reverse=True):
-            text = text.replace(secret, self._known[secret])
-        # What nobody knows of may still be an e-mail or an id.
-        return re.sub(r"[^\s@]+@[^\s@]+|\w*\d{8,}\w*", "hidden", text)
+        return self._redaction.text(text) if self.hide else text
 
 
 class _Account:

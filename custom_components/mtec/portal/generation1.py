@@ -34,6 +34,7 @@ _INCOME = "0.32"
 
 _FEED_IN = 2
 """`flowDirection` of what flows away: into the grid, into the battery."""
+_NOT_FEED_IN = (0, 1, 3)
 
 _INVERTER = (202, 201)
 _BATTERY = 203
@@ -214,10 +215,12 @@ def _node_power(nodes: Mapping[str, Any], name: str) -> float | None:
 
 
 def _signed_node_power(nodes: Mapping[str, Any], name: str) -> float | None:
-    """Return the power of a node that sends a magnitude and a direction."""
+    """Return the power of a node that sends a magnitude and a direction. Without the direction it is not known."""
     power = _node_power(nodes, name)
-    feeds_in = values.number(mapping(nodes.get(name)).get("flowDirection")) == _FEED_IN
-    return -abs(power) + 0.0 if power is not None and feeds_in else power
+    direction = values.number(mapping(nodes.get(name)).get("flowDirection"))
+    if not power or direction in _NOT_FEED_IN:
+        return power
+    return -abs(power) if direction == _FEED_IN else None
 
 
 def _phases(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, PhaseReading]]:

@@ -276,9 +276,12 @@ def _inverter(node: Mapping[str, Any]) -> Inverter:
 
 
 def _directed(power: float | None, positive: bool | None, negative: bool | None) -> float | None:
-    """Return a power with the sign of the direction in which it flows; as it is if neither flag says so, or both."""
+    """Return a power with the sign of the direction in which it flows; as it is if neither flag says so, or both.
+
+    A magnitude whose direction is left out is not known.
+    """
     if power is None or bool(positive) == bool(negative):
-        return power
+        return None if power and power > 0 and not positive and None in {positive, negative} else power
     return abs(power) if positive else -abs(power) + 0.0
 
 

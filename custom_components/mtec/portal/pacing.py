@@ -42,6 +42,8 @@ REFUSED_LOGINS: Final = 3
 """Refused logins in a row after which only the person can help."""
 AFTER_REFUSED_LOGIN: Final = (60.0, 300.0)
 """Seconds until a login that was refused is tried again: it may be maintenance."""
+AFTER_LOST_LOGIN: Final = 30.0
+"""Seconds until the next login after one that brought nothing: what else is asked for in a poll does not try again."""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,10 @@ class LoginBudget:
     def forget_refusals(self) -> None:
         """Note that the portal accepted a login, or that a person asks for another."""
         self.refused, self.not_before = 0, 0.0
+
+    def was_lost(self) -> None:
+        """Note that the portal's answer to a login made no sense, or never came."""
+        self.not_before = max(self.not_before, monotonic() + AFTER_LOST_LOGIN)
 
     def was_refused(self) -> None:
         """Note that the portal refused a login."""

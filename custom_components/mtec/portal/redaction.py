@@ -1,5 +1,6 @@
 """What is private, replaced by stand-ins: the same one for the same thing, so that a reader can tell two apart."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
@@ -84,13 +85,13 @@ class Redaction:
 
     def __init__(self) -> None:
         self._stand_ins: dict[str, str] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def stand_in(self, kind: str, private: Any) -> str:
         """Return what stands for something private: the kind and a number, as in station-1."""
         key = str(private).strip().lower()
         if key not in self._stand_ins:
-            self._counts[kind] = self._counts.get(kind, 0) + 1
+            self._counts[kind] += 1
             self.learn(key, f"{kind}-{self._counts[kind]}")
         return self._stand_ins[key]
 
@@ -98,6 +99,10 @@ class Redaction:
         """Let `stand_in` stand for something private, unless something does already."""
         if key := str(private or "").strip().lower():
             self._stand_ins.setdefault(key, stand_in)
+
+    def known(self, private: str) -> str | None:
+        """Return what stands for something private, None if nothing does."""
+        return self._stand_ins.get(private.strip().lower())
 
     def station(self, station: Station) -> str:
         """Return what stands for a station's id, and learn its name."""
@@ -113,7 +118,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return a text with stand-ins for what is known to be private and what looks like it."""
-        if (whole := self._stand_ins.get(text.strip().lower())) is not None:
+        if (whole := self.known(text)) is not None:
             return whole
         if _MOMENT.fullmatch(text):
             return text
@@ -176,7 +181,7 @@ class Redaction:
 
     def _text_of_answer(self, raw: str, key: str) -> str:
         stripped = raw.strip()
-        if (known := self._stand_ins.get(stripped.lower())) is not None:
+        if (known := self.known(raw)) is not None:
             return known
         if _is_harmless(stripped, key):
             return raw

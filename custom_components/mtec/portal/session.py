@@ -1,6 +1,7 @@
 """Login, token, envelope: one request to the portal, made reliable."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from http import HTTPStatus
 import json
 import re
 from typing import Any, Literal, Protocol
+from urllib.parse import quote
 
 import aiohttp
 
@@ -211,7 +213,11 @@ class Session:
             except AuthenticationError:
                 logins.was_refused()
                 raise
+            except PortalConnectionError, ResponseError:
+                logins.was_lost()
+                raise
             if (token := self._sign_in.token(answer)) is None:
+                logins.was_lost()
                 raise ResponseError("The portal's answer to the login has no token")
             logins.forget_refusals()
             self._token = logins.token = token
@@ -270,7 +276,8 @@ class Session:
         except TimeoutError as error:
             raise PortalConnectionError("The portal did not answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise PortalConnectionError(f"The portal cannot be reached: {self._safe(str(error))}") from error
+            # What it comes from may have the portal's own words, which some portals take from what they were sent.
+            raise PortalConnectionError(f"The portal cannot be reached: {self._safe(str(error))}") from None
         try:
             data = self._data(response, body, sign_in, signed_in=token is not None)
         except BusyError as error:
@@ -312,8 +319,9 @@ class Session:
     def _safe(self, message: str) -> str:
         """Return a text from outside, shortened and without the account's secrets, which some portals echo."""
         secrets = [self._token]
-        if self._credentials is not None:
-            secrets += [self._credentials.email, self._credentials.digest]
+        if (credentials := self._credentials) is not None:
+            secrets += [credentials.email, quote(credentials.email), credentials.digest]
+            secrets.append(b64encode(credentials.digest.encode()).decode())
         for secret in filter(None, secrets):
             message = re.sub(re.escape(secret), "***", message, flags=re.IGNORECASE)
         return message[:_LONGEST_MESSAGE]

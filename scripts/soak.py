@@ -1,0 +1,293 @@
+"""A week of simulated time at a portal that fails in every way there is, and what a home notices of it."""
+
+import argparse
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+import logging
+from pathlib import Path
+from random import Random
+import sys
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import freezegun
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN
+from pytest_homeassistant_custom_component import plugins
+import pytest_socket
+
+from custom_components.mtec.portal import pacing
+from tests.home import SEED, most_in, portal_at
+from tests.household import Household, Names, household
+from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, PortalSimulator, Powers, plant_of
+from tests.test_energy_statistics import ENERGIES, entity_of
+
+EMAIL, PASSWORD = "family@example.com", "sunshine"
+BEGIN = date(2026, 6, 8)
+POLL = timedelta(seconds=61)
+"""A little longer than the interval, so that each poll happens in its own step."""
+PLANT = plant_of(HOUSE, SEED)
+
+LASTING = {name: 2.0e-4 for name, fault in FAULTS.items() if fault.lasts is not None}
+"""Faults that go on for a while strike a few times in a week."""
+LASTING["late_reset"] = 0.0
+
+MEASURED: dict[str, Callable[[Powers], float]] = {
+    "sensor.haus_am_see_pv_power": lambda powers: powers.pv,
+    "sensor.haus_am_see_grid_power": lambda powers: powers.grid,
+    "sensor.haus_am_see_battery_power": lambda powers: powers.battery,
+    "sensor.haus_am_see_consumption_power": lambda powers: powers.load,
+    "sensor.haus_am_see_battery_state_of_charge": lambda powers: powers.soc or 0.0,
+    "sensor.energy_butler_battery_power": lambda powers: powers.battery,
+    "sensor.energy_butler_battery_state_of_charge": lambda powers: powers.soc or 0.0,
+}
+"""Measured values that are compared with the plant's, to 1 W or 0.1 %."""
+TOLERANCE = 1.01
+
+NONE_BEFORE_ANY = {f"sensor.haus_am_see_self_{what}_today" for what in ("consumption", "sufficiency")}
+"""Shares of today's energies: there are none before there is any energy."""
+
+MOMENTS = timedelta(hours=25, minutes=10)
+"""How old the moment of a value may be: the portal may repeat yesterday's."""
+
+
+@dataclass
+class Findings:
+    """What came of it."""
+
+    polls: int = 0
+    values: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    invented: list[str] = field(default_factory=list)
+    asked_the_person: int = 0
+    since: dict[str, datetime] = field(default_factory=dict)
+    longest: timedelta = timedelta()
+    without_cause: dict[str, timedelta] = field(default_factory=dict)
+    longest_without_cause: timedelta = timedelta()
+
+
+def _memory() -> float:
+    """Return the resident memory in MB."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def _is_login(call: Call) -> bool:
+    return "/login" in call.path
+
+
+class Soak:
+    """A week in a home."""
+
+    def __init__(
+        self, freezer: FrozenDateTimeFactory, portal: PortalSimulator, days: int, seed: int, share: float
+    ) -> None:
+        self.freezer = freezer
+        self.portal = portal
+        self.days = days
+        self.random = Random(f"soak {seed}")  # noqa: S311
+        self.seed = seed
+        self.share = share
+        self.names = Names()
+        self.names_fail_until = PLANT.day_start(BEGIN)
+        self.findings = Findings()
+        self.begin = PLANT.day_start(BEGIN) + timedelta(hours=12)
+        self.end = self.begin + timedelta(days=days)
+        self.present: set[str] = set()
+        self._seen: dict[str, tuple[str, str]] = {}
+
+    def plan(self) -> None:
+        """Let every fault strike at random, so that together they strike this share of the requests."""
+        at_once = FAULTS.keys() - LASTING.keys()
+        for name in sorted(at_once):
+            self.portal.faults.add(name, probability=self.share / len(at_once), seed=self.seed, until=self.end)
+        for name, probability in LASTING.items():
+            self.portal.faults.add(name, probability=probability, seed=self.seed, until=self.end)
+        for day in range(1, self.days + 1, 2):
+            midnight = PLANT.day_start(BEGIN + timedelta(days=day))
+            self.portal.faults.add("late_reset", since=midnight, until=midnight + timedelta(minutes=25))
+
+    async def live(self, folder: Path) -> None:
+        """Live from noon to noon, with a restart a day, and for an hour in peace."""
+        entity_ids = {entity_of(key) for key in ENERGIES} | MEASURED.keys()
+        now, last = self.begin, self.end + timedelta(hours=1)
+        for day in range(self.days + 1):
+            stop = last if day == self.days else now + timedelta(days=1, minutes=7 * day)
+            async with household(folder, HOUSE.time_zone, entity_ids, self.names) as home:
+                if day == 0:
+                    await home.add_account(self.portal.url, EMAIL, PASSWORD)
+                    self.present = set(self._values(home)) - NONE_BEFORE_ANY
+                    self.plan()
+                while now < min(stop, last):
+                    now = max(now + POLL, self.portal.clock.now())
+                    self.freezer.move_to(now)
+                    await self.minute(home, now)
+                if now >= last:
+                    balance = next(iter(home.entry.runtime_data.data.balances.values()))
+                    balanced = balance.read_at or now
+                    # The next step writes the statistics of the last one.
+                    self.freezer.tick(STEP)
+                    await home.settle()
+                    await home.recorded()
+                    self.compare(await home.sums(self.begin, entity_ids), now, balanced)
+                    break
+
+    async def minute(self, home: Household, now: datetime) -> None:
+        """Let a minute pass, and see what is shown."""
+        self.break_names(now)
+        asked = len(self.portal.requests)
+        await home.settle()
+        if now.minute % 5 < 2:  # noqa: PLR2004
+            await home.recorded()
+        if await home.sign_in_again(PASSWORD):
+            self.findings.asked_the_person += 1
+        calls = self.portal.requests[asked:]
+        for call in calls:
+            # The simulator's memory is not Home Assistant's.
+            call.headers, call.body = {}, None
+        now = self.portal.clock.now()
+        self.look(home, now, has_cause=self.names.fails or any(call.faults for call in calls))
+
+    def break_names(self, now: datetime) -> None:
+        """Let the portal's name not resolve for some minutes, now and then."""
+        if now < self.end and self.random.random() < self.share / 200:
+            self.names_fail_until = now + timedelta(minutes=self.random.randint(1, 6))
+            self.portal.faults.add("reset", times=1)
+            self.portal.faults.struck["names"] += 1
+        self.names.fails = now < self.names_fail_until
+
+    def _values(self, home: Household) -> Iterator[str]:
+        for state in home.hass.states.async_all():
+            if state.state not in {STATE_UNAVAILABLE, STATE_UNKNOWN}:
+                yield state.entity_id
+
+    def look(self, home: Household, now: datetime, *, has_cause: bool) -> None:
+        """Note what has no value, and what has one that the plant never had."""
+        findings = self.findings
+        findings.polls += 1
+        shown = set(self._values(home))
+        findings.values += len(shown & self.present)
+        for entity_id in self.present - shown:
+            findings.lost[entity_id] += 1
+            since = findings.since.setdefault(entity_id, now - POLL)
+            findings.longest = max(findings.longest, now - since)
+            if not has_cause:
+                without = findings.without_cause.get(entity_id, timedelta()) + POLL
+                findings.without_cause[entity_id] = without
+                findings.longest_without_cause = max(findings.longest_without_cause, without)
+        for entity_id in shown:
+            findings.since.pop(entity_id, None)
+            findings.without_cause.pop(entity_id, None)
+        for entity_id, measure in MEASURED.items():
+            state = home.hass.states.get(entity_id)
+            if state is None or entity_id not in shown or self._seen.get(entity_id) == state.state:
+                continue
+            self._seen[entity_id] = state.state
+            if not self.plant_had(measure, float(state.state), now):
+                findings.invented.append(f"{entity_id} {state.state} at {now:%d. %H:%M}")
+
+    def plant_had(self, measure: Callable[[Powers], float], value: float, now: datetime) -> bool:
+        """Return whether the plant had a value at any moment of late."""
+        moment = now
+        while moment > now - MOMENTS:
+            if abs(measure(PLANT.power(moment)) - value) < TOLERANCE:
+                return True
+            moment -= timedelta(seconds=STEP)
+        return False
+
+    def compare(self, sums: dict[str, list[float]], now: datetime, balanced: datetime) -> None:
+        """Note what the energies are off by; those of the energy balance are of the moment `balanced`."""
+        print("\nenergies of the week in kWh: in the statistics, of the plant, difference")
+        for key, (part, precision) in ENERGIES.items():
+            made = PLANT.energy(self.begin, now if key.startswith("pv") else balanced)
+            found, true = sums[entity_of(key)][-1], part(made)
+            print(f"  {key:26}{found:10.2f}{true:10.2f}{found - true:+8.2f}")
+            if abs(found - true) > precision + 0.05:
+                self.findings.invented.append(f"{key} is off by {found - true:+.2f} kWh")
+
+
+def _report(soak: Soak, before: float, started: float) -> bool:
+    """Print the figures, and return whether all is well."""
+    findings, calls = soak.findings, soak.portal.requests
+    logins = [call for call in calls if _is_login(call)]
+    in_an_hour = most_in(logins, 3600)
+    in_a_minute = most_in(calls, 60)
+    refused = longest = 0
+    for call in logins:
+        refused = 0 if call.code == "1000000" else refused + 1
+        longest = max(longest, refused)
+    lost = sum(findings.lost.values())
+    struck = sum(bool(call.faults) for call in calls)
+    rows: list[tuple[str, Any]] = [
+        ("simulated days", soak.days),
+        ("requests sent", len(calls)),
+        ("requests struck by a fault", f"{struck} ({struck / len(calls):.1%})"),
+        ("most requests in a minute", in_a_minute),
+        ("logins", f"{len(logins)}, at most {in_an_hour} in an hour, {longest} refused in a row"),
+        ("times the person was asked", findings.asked_the_person),
+        ("values lost", f"{lost} of {findings.values + lost} ({lost / (findings.values + lost):.2%})"),
+        ("values invented", len(findings.invented)),
+        ("longest time without a value", findings.longest),
+        ("longest time without a cause", findings.longest_without_cause),
+        ("memory at start and end", f"{before:.0f} MB, {_memory():.0f} MB"),
+        ("took", f"{freezegun.api.real_perf_counter() - started:.0f} s"),
+    ]
+    print(
+        "\nfaults injected:", ", ".join(f"{name} {count}" for name, count in sorted(soak.portal.faults.struck.items()))
+    )
+    print()
+    for name, value in rows:
+        print(f"{name:32}{value}")
+    for entity_id, count in findings.lost.most_common(5):
+        print(f"most often lost: {entity_id} {count}")
+    for each in findings.invented[:20]:
+        print(f"INVENTED: {each}")
+    return not findings.invented and in_an_hour <= pacing.LOGINS_AN_HOUR and in_a_minute <= pacing.REQUESTS_A_MINUTE
+
+
+async def _run(arguments: argparse.Namespace, started: float) -> bool:
+    begin = PLANT.day_start(BEGIN) + timedelta(hours=12)
+    with freezegun.freeze_time(begin) as freezer:
+
+        async def sleep(seconds: float) -> None:
+            freezer.tick(seconds)
+            await asyncio.sleep(0)
+
+        # The event loop's clock stands still: waiting moves it.
+        vars(pacing)["sleep"] = sleep
+        async with portal_at(freezer, begin, arguments.generation) as portal:
+            soak = Soak(freezer, portal, arguments.days, arguments.seed, arguments.share)
+            before = _memory()
+            with TemporaryDirectory() as folder:
+                await soak.live(Path(folder))
+            return _report(soak, before, started)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--days", type=int, default=7, help="days to simulate (default: 7)")
+    parser.add_argument("--seed", type=int, default=1, help="number that chooses the faults (default: 1)")
+    parser.add_argument("--share", type=float, default=0.05, help="part of the requests that fails (default: 0.05)")
+    parser.add_argument("--generation", type=int, choices=(1, 2), default=1, help="of the API (default: 1)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Soak, and end with 1 if anything was invented or a limit was broken."""
+    arguments = _arguments()
+    started = freezegun.api.real_perf_counter()
+    # Freezes the time for Home Assistant too, as in its own tests; these also forbid sockets.
+    plugins.pytest_runtest_setup()
+    pytest_socket.enable_socket()
+    pytest_socket._remove_restrictions()  # noqa: SLF001
+    logging.disable(logging.CRITICAL)
+    sys.exit(0 if asyncio.run(_run(arguments, started)) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""What the Energy dashboard shows: statistics in a real recorder, whatever the portal said in between."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from freezegun.api import FrozenDateTimeFactory
+from hypothesis import HealthCheck, given, settings, strategies as st
+import pytest
+
+from tests.home import SEED, portal_at
+from tests.household import Names, household
+from tests.portal_simulator import FAULTS, HOUSE, Energies, plant_of
+
+EMAIL, PASSWORD = "family@example.com", "sunshine"
+STEP = timedelta(minutes=5)
+WELL = timedelta(hours=1)
+"""How long the portal is well again at the end."""
+
+PLANT = plant_of(HOUSE, SEED)
+
+ENERGIES: dict[str, tuple[Callable[[Energies], float], float]] = {
+    "pv_energy_today": (lambda energies: energies.pv, 0.03),
+    "pv_energy_this_month": (lambda energies: energies.pv, 0.03),
+    # Above a thousand kWh the portal says whole ones.
+    "pv_energy_this_year": (lambda energies: energies.pv, 1.05),
+    "pv_energy_total": (lambda energies: energies.pv, 1.05),
+    "grid_import_today": (lambda energies: energies.import_, 0.03),
+    "grid_export_today": (lambda energies: energies.export, 0.03),
+    "battery_charge_today": (lambda energies: energies.charge, 0.03),
+    "battery_discharge_today": (lambda energies: energies.discharge, 0.03),
+    "consumption_today": (lambda energies: energies.consumption, 0.03),
+}
+"""The energies of the station: what they are in the plant's model, and how exactly the portal says it, in kWh."""
+
+
+def entity_of(key: str) -> str:
+    return f"sensor.haus_am_see_{key}"
+
+
+@pytest.fixture(autouse=True)
+def _ready(socket_enabled: None) -> None:
+    """Let the tests talk to the simulator; Home Assistant they start themselves."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A fault from some minutes on after the beginning, for some minutes, with a probability."""
+
+    name: str
+    begins: int
+    lasts: int
+    probability: float = 1.0
+
+
+async def _live(
+    freezer: FrozenDateTimeFactory,
+    begin: datetime,
+    hours: float,
+    troubles: Sequence[Trouble],
+    restarts: Collection[int],
+) -> None:
+    """Live for some hours with troubles and some without, restart at some steps, and compare with the plant."""
+    entity_ids = {entity_of(key) for key in ENERGIES}
+    async with portal_at(freezer, begin, 1) as portal:
+        with TemporaryDirectory() as folder:
+            steps = round((timedelta(hours=hours) + WELL) / STEP)
+            stops = [*sorted(set(restarts) & set(range(1, steps))), steps]
+            step = 0
+            last = begin
+            for stop in stops:
+                async with household(Path(folder), HOUSE.time_zone, entity_ids, Names()) as home:
+                    if step == 0:
+                        await home.add_account(portal.url, EMAIL, PASSWORD)
+                        _plan(troubles, begin, begin + timedelta(hours=hours), portal.faults.add)
+                    while step < stop:
+                        step += 1
+                        # A poll may have taken long: nothing shall move the clock back.
+                        freezer.move_to(max(begin + step * STEP, portal.clock.now()))
+                        await home.settle()
+                        if step > hours * 12:
+                            # A person is asked after three refused logins, and helps.
+                            await home.sign_in_again(PASSWORD)
+                        await home.recorded()
+                    if stop == steps:
+                        last = portal.clock.now()
+                        # The next step writes the statistics of the last one.
+                        freezer.tick(STEP)
+                        await home.settle()
+                        await home.recorded()
+                        _compare(await home.sums(begin, entity_ids), PLANT.energy(begin, last))
+
+
+def _plan(troubles: Sequence[Trouble], begin: datetime, end: datetime, add: Callable[..., None]) -> None:
+    for number, trouble in enumerate(troubles):
+        since = begin + timedelta(minutes=trouble.begins)
+        until = min(since + timedelta(minutes=trouble.lasts), end)
+        add(trouble.name, since=since, until=until, probability=trouble.probability, seed=number)
+
+
+def _compare(sums: dict[str, list[float]], made: Energies) -> None:
+    for key, (part, precision) in ENERGIES.items():
+        found = sums[entity_of(key)]
+        assert found[-1] == pytest.approx(part(made), abs=precision), key
+        # Nothing was added that had to be taken away again.
+        assert min((later - earlier for earlier, later in pairwise(found)), default=0.0) >= -0.001, key
+
+
+def test_a_day_and_two_nights(freezer: FrozenDateTimeFactory) -> None:
+    """All that is wrong with energies strikes on one day, beside failing requests and restarts."""
+    troubles = [
+        Trouble("late_reset", 0, 60 * 32),
+        Trouble("zero_energies", 60 * 10, 25),
+        Trouble("yesterday", 60 * 12, 150),
+        Trouble("zero_energies", 60 * 15, 50),
+        Trouble("yesterday", 60 * 17, 90, 0.5),
+        Trouble("hang", 60 * 8, 60, 0.3),
+        Trouble("http_503", 60 * 8, 600, 0.1),
+        Trouble("null_nodes", 60 * 6, 60 * 20, 0.2),
+        Trouble("missing_nodes", 60 * 6, 60 * 20, 0.2),
+        Trouble("zero_energies", 60 * 25, 20),
+    ]
+    begin = PLANT.day_start(date(2026, 5, 30)) - timedelta(hours=2)
+    asyncio.run(_live(freezer, begin, 32, troubles, restarts=(24, 26, 150, 151)))
+
+
+NAMES = sorted(FAULTS.keys() - {"login_refused", "slow", "code_as_number"})
+
+
+@given(
+    day=st.dates(date(2026, 1, 5), date(2026, 9, 30)),
+    hour=st.integers(0, 23),
+    troubles=st.lists(
+        st.builds(
+            Trouble,
+            name=st.sampled_from(NAMES),
+            begins=st.integers(5, 200),
+            lasts=st.integers(5, 120),
+            probability=st.sampled_from([0.3, 1.0]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    restarts=st.sets(st.integers(1, 48), max_size=2),
+)
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    database=None,
+)
+def test_any_sequence_of_faults(
+    freezer: FrozenDateTimeFactory, day: date, hour: int, troubles: list[Trouble], restarts: set[int]
+) -> None:
+    """Four hours of any day, with any faults: an hour later the sums are the plant's."""
+    asyncio.run(_live(freezer, PLANT.day_start(day) + timedelta(hours=hour), 4, troubles, restarts))

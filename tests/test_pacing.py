@@ -1,0 +1,395 @@
+"""The request budget: what the portal sees of it, over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import date, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+import logging
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
+from homeassistant.core import HomeAssistant
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.mtec.config_flow import _digest
+from custom_components.mtec.const import CONF_DIGEST, DOMAIN
+from custom_components.mtec.portal import AuthenticationError, BusyError, Client, Credentials, Pacing, PortalError
+from custom_components.mtec.portal.pacing import (
+    BACKGROUND_REQUESTS_A_MINUTE,
+    FIRST_HOLD,
+    LONGEST_HOLD,
+    LONGEST_RETRY_AFTER,
+    PAUSE,
+    REQUESTS_A_MINUTE,
+)
+from tests.conftest import NOON, SetUp
+from tests.home import Home, most_in, portal_at
+from tests.odd_portal import odd_portal, success
+from tests.portal_simulator import BARN, HOUSE, Call, PortalSimulator, Station
+from tests.test_client import BERLIN, CREDENTIALS
+
+FAMILY = "family@example.com"
+STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
+
+
+@pytest.fixture
+def generation() -> int:
+    """The budget is the same in both generations."""
+    return 1
+
+
+@pytest.fixture
+async def simulator(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, generation: int
+) -> AsyncGenerator[PortalSimulator]:
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    async with portal_at(freezer, NOON, generation) as portal:
+        yield portal
+
+
+@pytest.fixture
+async def http() -> AsyncGenerator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def home(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
+) -> Home:
+    caplog.set_level(logging.INFO)
+    return Home(hass, freezer, simulator, caplog)
+
+
+def _client(http: aiohttp.ClientSession, url: str, pacing: Pacing, credentials: Credentials = CREDENTIALS) -> Client:
+    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=pacing)
+
+
+def _family(http: aiohttp.ClientSession, simulator: PortalSimulator, pacing: Pacing) -> Client:
+    return _client(http, simulator.url, pacing, Credentials(FAMILY, _digest("sunshine")))
+
+
+def is_login(call: Call) -> bool:
+    return "/login" in call.path
+
+
+def is_background(call: Call) -> bool:
+    return "devices" in call.path
+
+
+async def test_one_at_a_time_with_a_pause_and_a_maximum_a_minute(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """Whoever asks: several callers, several accounts, in the background or not."""
+    pacing = Pacing()
+    clients = [
+        _family(http, simulator, pacing),
+        _client(http, simulator.url, pacing, Credentials("barn@example.com", _digest("haystack"))),
+        _family(http, simulator, pacing).in_background(),
+    ]
+    await asyncio.gather(*(client.stations() for client in clients for _ in range(30)))
+
+    calls = simulator.requests
+    assert len(calls) >= 92
+    assert {call.code for call in calls} == {"1000000"}
+    for before, after in pairwise(calls):
+        assert before.ended is not None
+        assert after.started - before.ended >= PAUSE - 1e-6
+    assert most_in(calls, 60) <= REQUESTS_A_MINUTE
+    assert most_in(calls, 60) > REQUESTS_A_MINUTE * 0.6
+
+
+async def test_polling_goes_first_while_a_job_runs(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """Once a poll has begun, the job asks nothing before it is over but what it was asking; yet it gets on."""
+    pacing = Pacing()
+    client = _family(http, simulator, pacing)
+    await client.sign_in()
+    job = asyncio.gather(*(client.in_background().inverters(HOUSE.station_id) for _ in range(60)))
+    for _ in range(3):
+        while sum(map(is_background, simulator.requests)) % 15 != 14:
+            await asyncio.sleep(0)
+        begun = len(simulator.requests)
+        with pacing.polling():
+            for _ in range(6):
+                await client.station_reading(HOUSE.station_id)
+        polled = simulator.requests[begun:]
+        assert sum(map(is_background, polled)) <= 1
+        assert sum(STATION_NOW[1] in call.path for call in polled) == 6
+        while sum(map(is_background, simulator.requests)) % 15 == 14:
+            await asyncio.sleep(0)
+    await job
+    assert most_in(simulator.requests, 60, is_background) <= BACKGROUND_REQUESTS_A_MINUTE
+    assert most_in(simulator.requests, 60) <= REQUESTS_A_MINUTE
+
+
+async def test_polling_goes_first_in_home_assistant(home: Home, set_up: SetUp) -> None:
+    """A long job of the same account delays no poll: every minute has its values."""
+    entry = await set_up(FAMILY)
+    coordinator, simulator = entry.runtime_data, home.simulator
+    month = date(2026, 5, 1)
+    days = (month + timedelta(days=number) for number in range(31))
+    client = coordinator.client.in_background()
+    job = asyncio.gather(*(client.day_usage(HOUSE.station_id, day) for day in days))
+    for count in (5, 10, 15, 20):
+        while sum("queryStationCurve" in call.path for call in simulator.requests) < count:
+            await asyncio.sleep(0)
+        asked = len(simulator.requests)
+        await coordinator.async_refresh()
+        assert home.is_fresh(HOUSE, "sensor.haus_am_see_pv_power")
+        assert sum("queryStationCurve" in call.path for call in simulator.requests[asked:]) <= 1
+    assert len(await job) == 31
+    assert {call.code for call in simulator.requests} == {"1000000"}
+    assert most_in(simulator.requests, 60) <= REQUESTS_A_MINUTE
+    assert home.complaints() == []
+
+
+async def test_busy_answers_back_off_with_jitter(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """Each busy answer in a row doubles the time the portal is left alone, up to a limit; an answer ends that."""
+    pacing = Pacing()
+    client = _family(http, simulator, pacing)
+    await client.sign_in()
+    simulator.faults.add("busy")
+    holds = []
+    for _ in range(12):
+        asked = len(simulator.requests)
+        with pytest.raises(BusyError):
+            await client.stations()
+        assert len(simulator.requests) - asked <= 2
+        holds.append(pacing.hold)
+        asked = len(simulator.requests)
+        if pacing.hold > 10:
+            with pytest.raises(BusyError, match="left alone"):
+                await client.stations()
+            assert len(simulator.requests) == asked
+        freezer.tick(pacing.hold + 0.1)
+    assert all(later > earlier for earlier, later in pairwise(holds[:5]))
+    assert all(LONGEST_HOLD <= hold <= LONGEST_HOLD * 1.25 for hold in holds[8:])
+    assert len({round(hold, 3) for hold in holds[8:]}) > 1
+
+    simulator.faults.clear()
+    await client.stations()
+    simulator.faults.add("http_503", times=1)
+    before = simulator.clock.now()
+    await client.stations()
+    assert timedelta(seconds=FIRST_HOLD) <= simulator.clock.now() - before < timedelta(seconds=FIRST_HOLD * 1.25 + 1)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("90", 90),
+        ("120.5", FIRST_HOLD),
+        ("soon", FIRST_HOLD),
+        ("999999", LONGEST_RETRY_AFTER),
+        (150, 150),
+        (-60, FIRST_HOLD),
+    ],
+)
+async def test_retry_after_is_honoured(
+    http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory, retry_after: str | int, seconds: float
+) -> None:
+    """In seconds, or as a date: by the portal's own clock, which may be years off."""
+    portals_now = NOON.replace(year=2019)
+
+    def refuse(_: web.Request) -> web.StreamResponse:
+        date_ = (
+            format_datetime(portals_now + timedelta(seconds=retry_after), usegmt=True)
+            if isinstance(retry_after, int)
+            else retry_after
+        )
+        return web.Response(
+            status=429, headers={"Retry-After": date_, "Date": format_datetime(portals_now, usegmt=True)}
+        )
+
+    answers: list[Any] = [refuse]
+
+    def answer(request: web.Request) -> Any:
+        return answers[-1](request)
+
+    async with odd_portal(answer) as portal:
+        pacing = Pacing()
+        client = _client(http, portal.url, pacing)
+        with pytest.raises(BusyError):
+            await client.stations()
+        if seconds > 10:
+            assert seconds <= pacing.hold <= seconds * 1.25
+            freezer.tick(seconds - 15)
+            asked = len(portal.paths)
+            with pytest.raises(BusyError, match="left alone"):
+                await client.stations()
+            assert len(portal.paths) == asked
+            freezer.tick(seconds * 0.25 + 16)
+        answers.append(lambda _: success({"top10List": []}))
+        assert await client.stations() == []
+
+
+async def test_two_entries_on_the_same_portal_share_one_pace(home: Home, set_up: SetUp) -> None:
+    simulator = home.simulator
+    first = await set_up(FAMILY)
+    second = await set_up("barn@example.com")
+    assert first.runtime_data.pacing is second.runtime_data.pacing
+    simulator.requests.clear()
+    await home.poll(10)
+    assert {call.account for call in simulator.requests} == {FAMILY, "barn@example.com"}
+    assert {call.code for call in simulator.requests} == {"1000000"}
+    for before, after in pairwise(simulator.requests):
+        assert before.ended is not None
+        assert after.started >= before.ended
+
+    simulator.faults.add("retry_after", times=1)
+    asked = len(simulator.requests)
+    await home.poll()
+    # The one that was told to wait speaks for both.
+    assert len(simulator.requests) == asked + 1
+    assert not home.unavailable()
+
+
+def _barns(count: int) -> list[Station]:
+    return [
+        Station(
+            replace(
+                BARN,
+                station_id=f"{number}",
+                name=f"Barn {number}",
+                installed=date(2026, 6, 1),
+                inverters=(replace(BARN.inverters[0], device_id=f"9{number}", serial=f"EB{number}"),),
+            )
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> None:
+    """It says so once, and the portal is asked no more than the budget allows."""
+    simulator = home.simulator
+    simulator.accounts[FAMILY].stations[:] = _barns(24)
+    entry = await set_up(FAMILY)
+    interval = entry.runtime_data.update_interval
+    assert interval == timedelta(seconds=106)
+    await home.poll(5, after=interval)
+    await home.poll(2, after=timedelta(hours=1))
+    assert home.said("not to crowd the portal") == 1
+    assert not home.unavailable()
+    assert most_in(simulator.requests, 60) <= REQUESTS_A_MINUTE
+
+    # A second account of that portal shares what there is.
+    barn = await set_up("barn@example.com")
+    assert barn.runtime_data.update_interval > timedelta(seconds=106)
+
+
+@pytest.mark.parametrize("seconds", [30, 60, 3600])
+async def test_interval_is_an_option(home: Home, set_up: SetUp, hass: HomeAssistant, seconds: int) -> None:
+    entry = await set_up(FAMILY)
+    assert entry.runtime_data.update_interval == timedelta(seconds=60)
+    hass.config_entries.async_update_entry(entry, options={CONF_SCAN_INTERVAL: seconds})
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert entry.runtime_data.update_interval == timedelta(seconds=seconds)
+    home.simulator.requests.clear()
+    for _ in range(4):
+        await home.poll(after=timedelta(seconds=seconds))
+    assert sum(STATION_NOW[1] in call.path for call in home.simulator.requests) == 4
+    assert not home.unavailable()
+
+
+# Logins
+
+
+def _refused_in_a_row(calls: list[Call]) -> int:
+    longest = current = 0
+    for call in filter(is_login, calls):
+        current = 0 if call.code == "1000000" else current + 1
+        longest = max(longest, current)
+    return longest
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"expired": 1.0},
+        {"page": 1.0},
+        {"maintenance": 1.0},
+        {"login_refused": 0.5, "expired": 1.0},
+        {"null_nodes": 1.0, "expired": 0.5},
+        {"hang": 0.2, "reset": 0.2, "expired": 0.5, "page": 0.3, "malformed": 0.3},
+    ],
+    ids="+".join,
+)
+async def test_never_more_than_ten_logins_an_hour(
+    http: aiohttp.ClientSession,
+    simulator: PortalSimulator,
+    freezer: FrozenDateTimeFactory,
+    faults: dict[str, float],
+) -> None:
+    """Whatever the portal answers, for five hours; nor more than three refused logins in a row."""
+    pacing = Pacing(0)
+    clients = [_family(http, simulator, pacing) for _ in range(2)]
+    for name, probability in faults.items():
+        simulator.faults.add(name, probability=probability)
+    for _ in range(600):
+        for client in clients:
+            try:
+                await client.station_reading(HOUSE.station_id)
+            except AuthenticationError:
+                assert _refused_in_a_row(simulator.requests) == 3
+            except PortalError:
+                pass
+        freezer.tick(30)
+    assert 1 < most_in(simulator.requests, 3600, is_login) <= 10
+    assert _refused_in_a_row([call for call in simulator.requests if call.status == 200 and call.code]) <= 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_refused_requests_do_not_become_logins(
+    http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory, status: int
+) -> None:
+    async with odd_portal(lambda _: web.Response(status=status)) as portal:
+        client = _client(http, portal.url, Pacing(0))
+        logins: list[float] = []
+        for minute in range(240):
+            known = sum("/login" in path for path in portal.paths)
+            with pytest.raises(PortalError):
+                await client.stations()
+            logins += [60.0 * minute] * (sum("/login" in path for path in portal.paths) - known)
+            freezer.tick(60)
+        assert all(sum(start <= login < start + 3600 for login in logins) <= 10 for start in logins)
+
+
+async def test_set_up_that_fails_again_and_again_signs_in_once(home: Home) -> None:
+    """Home Assistant tries it for hours."""
+    simulator = home.simulator
+    simulator.faults.add("malformed", matching="RunningOverview")
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        data={CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: _digest("sunshine")},
+    )
+    entry.add_to_hass(home.hass)
+    await home.hass.config_entries.async_setup(entry.entry_id)
+    await home.poll(90)
+    assert home.hass.states.async_entity_ids("sensor") == []
+    assert 5 < len(simulator.requests) < 100
+    assert most_in(simulator.requests, 3600, is_login) <= 2
+    simulator.faults.clear()
+    await home.poll(12)
+    assert entry.state is ConfigEntryState.LOADED
+
+
+async def test_token_of_before_is_used_after_a_reload(home: Home, set_up: SetUp) -> None:
+    """Ten reloads in a row are no logins."""
+    entry = await set_up(FAMILY)
+    for _ in range(10):
+        await home.hass.config_entries.async_reload(entry.entry_id)
+        await home.hass.async_block_till_done()
+        assert entry.state is ConfigEntryState.LOADED
+    assert sum(map(is_login, home.simulator.requests)) == 1
