@@ -29,6 +29,7 @@ LOG = "home-assistant.log"
 LOOPBACK = "127.0.0.1"
 USER, PASSWORD = "demo", "demo"
 ACCOUNT = make_accounts()["village@example.com"]
+STATION = "Haus am See"  # the one whose history is imported
 RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
 START_SECONDS = 120
 VALUES_SECONDS = 40
@@ -74,7 +75,7 @@ class Demo:
 
     async def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request to Home Assistant's REST API."""
-        return await self._request("POST", path, json=body or {})
+        return await self._request("POST", path, json=body or {}, timeout=aiohttp.ClientTimeout())
 
     async def get(self, path: str) -> Any:
         """Ask Home Assistant's REST API."""
@@ -276,6 +277,52 @@ async def add_account(demo: Demo) -> None:
                 raise DemoError(f"The account could not be added: {json.dumps(flow, indent=2)}")
 
 
+async def fill_energy_dashboard(demo: Demo) -> None:
+    """Give the Energy dashboard its sources, as a visitor would."""
+
+    def sensor(key: str) -> str:
+        return f"sensor.haus_am_see_{key}"
+
+    grid = {
+        "type": "grid",
+        "stat_energy_from": sensor("grid_import_today"),
+        "stat_energy_to": sensor("grid_export_today"),
+        "stat_rate": sensor("grid_power"),
+        "stat_cost": None,
+        "entity_energy_price": None,
+        "number_energy_price": 0.32,
+        "stat_compensation": None,
+        "entity_energy_price_export": None,
+        "number_energy_price_export": 0.08,
+        "cost_adjustment_day": 0,
+    }
+    solar = {
+        "type": "solar",
+        "stat_energy_from": sensor("pv_energy_today"),
+        "stat_rate": sensor("pv_power"),
+        "config_entry_solar_forecast": None,
+    }
+    battery = {
+        "type": "battery",
+        "stat_energy_from": sensor("battery_discharge_today"),
+        "stat_energy_to": sensor("battery_charge_today"),
+        "stat_rate": sensor("battery_power"),
+        "stat_soc": sensor("battery_state_of_charge"),
+    }
+    await demo.command("energy/save_prefs", energy_sources=[grid, solar, battery])
+
+
+async def import_history(demo: Demo) -> dict[str, Any]:
+    """Let the integration import all of a plant's past, a request for each month, and return its report."""
+    devices = await demo.command("config/device_registry/list")
+    [station] = [each["id"] for each in devices if each["name"] == STATION]
+    answer = await demo.post(
+        f"/api/services/{DOMAIN}/import_history?return_response", {"device": station, "resolution": "days"}
+    )
+    report: dict[str, Any] = answer["service_response"]
+    return report
+
+
 @contextlib.asynccontextmanager
 async def demo_house(
     folder: Path, *, account: bool, host: str = LOOPBACK, port: int = 0, simulator_options: Sequence[str] = ()
@@ -383,6 +430,20 @@ async def check() -> None:
         print(f"\nAll {len(entities)} entities have a value, and the log has no complaint about this integration.")
 
 
+async def show_history(demo: Demo) -> None:
+    """Fill the Energy dashboard with a plant's past."""
+    print(
+        f"\nThe history of {STATION} is being imported; the Energy dashboard shows it within ten minutes.", flush=True
+    )
+    try:
+        await fill_energy_dashboard(demo)
+        report = await import_history(demo)
+    except DemoError:
+        # The visitor has restarted Home Assistant, and the integration goes on by itself.
+        return
+    print(f"It is imported: {report['days']} days with {report['requests']} requests to the portal.", flush=True)
+
+
 async def visit(host: str, port: int, *, account: bool) -> None:
     """Start everything and leave it running until interrupted."""
     with state_folder("visit") as folder:
@@ -405,6 +466,8 @@ async def visit(host: str, port: int, *, account: bool) -> None:
                     f"\n\n{table([('E-mail', 'Password', 'Plants'), *accounts])}"
                 )
             print("\nCtrl-C ends both.", flush=True)
+            if account:
+                await show_history(demo)
             await asyncio.Event().wait()
 
 

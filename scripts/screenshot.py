@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import contextlib
 import json
 import os
@@ -15,10 +15,13 @@ from playwright.async_api import Error, async_playwright  # type: ignore[import-
 from scripts.demo import (
     CHECKOUT,
     DOMAIN,
+    STATION,
     Demo,
     DemoError,
     demo_house,
     exit_code,
+    fill_energy_dashboard,
+    import_history,
     state_folder,
     wait_for_values,
 )
@@ -35,7 +38,6 @@ BROWSER_OPTIONS = (
 )
 SIZE = {"width": 1200, "height": 900}
 SCALE = 1.5
-STATION = "Haus am See"
 MORNING = "2026-06-21T09:30+02:00"  # on the portal: always the same sunny day
 
 
@@ -86,22 +88,33 @@ async def set_up(demo: Demo, page: Any) -> None:
     await page.mouse.move(0, 0)
 
 
-PICTURES: dict[str, tuple[bool, Callable[[Demo, Any], Awaitable[None]]]] = {
-    "device": (True, device),
-    "set-up": (False, set_up),
+async def energy(demo: Demo, page: Any) -> None:
+    """Show the Energy dashboard of a plant whose history has been imported. Takes ten minutes."""
+    await wait_for_values(demo)
+    await fill_energy_dashboard(demo)
+    print(await import_history(demo))
+    await page.goto(f"{demo.home}/energy")
+    await page.wait_for_timeout(5000)
+
+
+PICTURES: dict[str, tuple[bool, Sequence[str], Callable[[Demo, Any], Awaitable[None]]]] = {
+    "device": (True, ("--now", MORNING), device),
+    # Statistics are of the time that Home Assistant lives in, so the portal has to be there, too.
+    "energy": (True, (), energy),
+    "set-up": (False, ("--now", MORNING), set_up),
 }
-"""Whether each picture needs an account set up, and what brings the browser there."""
+"""Whether each picture needs an account set up, the options of the portal, and what brings the browser there."""
 
 
 async def take(name: str) -> None:
     """Start a demo and take one picture."""
-    account, show = PICTURES[name]
+    account, options, show = PICTURES[name]
     target = CHECKOUT / "docs" / f"{name}.png"
     target.parent.mkdir(exist_ok=True)
     browser = find_browser()
     with state_folder("screenshot") as folder:
         async with (
-            demo_house(folder, account=account, simulator_options=("--now", MORNING)) as demo,
+            demo_house(folder, account=account, simulator_options=options) as demo,
             browser_page(demo, browser) as page,
         ):
             try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from hashlib import md5
 from typing import Any, override
 
-from homeassistant.config_entries import ConfigFlow, ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.config_entries import ConfigEntryState, ConfigFlow, ConfigFlowResult, FlowType, OptionsFlowWithReload
 from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, CONF_URL, UnitOfTime
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
@@ -32,6 +32,7 @@ from .const import (
     SHORTEST_POLL_INTERVAL,
 )
 from .coordinator import MtecConfigEntry, async_create_client
+from .history.flow import ImportHistoryFlow
 from .portal import (
     PORTAL_URL,
     AuthenticationError,
@@ -43,6 +44,10 @@ from .portal import (
 )
 
 SECTION_PORTAL = "portal"
+
+IMPORT_HISTORY = {"next_step_id": "import_history"}
+"""What the options are begun with to import history at once."""
+
 CONF_STATIONS = "stations"
 
 _ERRORS: dict[type[PortalError], str] = {
@@ -107,6 +112,15 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             if error is None:
                 return self.async_create_entry(title="M-TEC demo", data=portal)
         return self._async_show("demo", _PORTAL, user_input, error)
+
+    @override
+    async def async_on_create_entry(self, result: ConfigFlowResult) -> ConfigFlowResult:
+        """Offer to import the history of the account that has been set up."""
+        entry = result["result"]
+        if entry.state is ConfigEntryState.LOADED and "recorder" in self.hass.config.components:
+            offer = await self.hass.config_entries.options.async_init(entry.entry_id, data=IMPORT_HISTORY)
+            result["next_flow"] = (FlowType.OPTIONS_FLOW, offer["flow_id"])
+        return result
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """Sign in again: the portal does not accept the password any more."""
@@ -192,14 +206,16 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         return client.generation, None if stations else "no_stations"
 
 
-class MtecOptionsFlow(OptionsFlowWithReload):
+class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
     """Changes the options of an account."""
 
     config_entry: MtecConfigEntry
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the person choose what to change."""
-        return self.async_show_menu(step_id="init", menu_options=["settings"])
+        if user_input == IMPORT_HISTORY:
+            return await self.async_step_import_history()
+        return self.async_show_menu(step_id="init", menu_options=["settings", "import_history"])
 
     async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Change how often the portal is polled, and which stations are followed."""

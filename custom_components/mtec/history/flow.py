@@ -1,0 +1,168 @@
+"""The dialog that imports history: offered after set-up and in the options of an account."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.selector import (
+    DateSelector,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+)
+from homeassistant.util import dt as dt_util
+import voluptuous as vol
+
+from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.coordinator import MtecConfigEntry
+from custom_components.mtec.portal import PortalError
+
+from .export import async_portal_error
+from .importer import Phase, Report, Resolution
+from .jobs import Running, async_jobs
+
+CONF_STATIONS: Final = "stations"
+CONF_START: Final = "start"
+CONF_RESOLUTION: Final = "resolution"
+
+_LOOK_AGAIN: Final = 1.0
+"""Seconds after which the progress is shown anew."""
+
+
+class ImportHistoryFlow(OptionsFlow):
+    """Asks what to import, shows the progress, and stops an import. Closing it changes nothing."""
+
+    config_entry: MtecConfigEntry
+    _imports: Sequence[Running] = ()
+    _watching: asyncio.Task[None] | None = None
+
+    async def async_step_import_history(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask which stations to import, from when on, and how exactly."""
+        if self.config_entry.state is not ConfigEntryState.LOADED:
+            return self.async_abort(reason="not_loaded")
+        stations = self.config_entry.runtime_data.data.stations
+        jobs = async_jobs(self.hass)
+        if running := [each for id_, each in jobs.running.items() if id_ in stations]:
+            self._imports = running
+            return await self.async_step_import_running()
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            start = dt_util.parse_date(user_input.get(CONF_START, ""))
+            if start is not None and start > dt_util.now().date():
+                errors[CONF_START] = "start_in_future"
+            else:
+                resolution = Resolution(user_input[CONF_RESOLUTION])
+                chosen = [stations[id_] for id_ in user_input.get(CONF_STATIONS, stations) if id_ in stations]
+                try:
+                    self._imports = [
+                        await jobs.async_begin(self.config_entry, station, start, resolution) for station in chosen
+                    ]
+                except HomeAssistantError as error:
+                    return self._failed(error)
+                return await self.async_step_import_watch()
+        fields: dict[vol.Marker, Any] = {}
+        if len(stations) > 1:
+            options = [SelectOptionDict(value=id_, label=station.name) for id_, station in stations.items()]
+            fields[vol.Required(CONF_STATIONS, default=list(stations))] = SelectSelector(
+                SelectSelectorConfig(options=options, multiple=True)
+            )
+        fields[vol.Required(CONF_RESOLUTION, default=Resolution.HOURS.value)] = SelectSelector(
+            SelectSelectorConfig(
+                options=[resolution.value for resolution in Resolution],
+                translation_key="history_resolution",
+                mode=SelectSelectorMode.LIST,
+            )
+        )
+        fields[vol.Optional(CONF_START)] = DateSelector()
+        return self.async_show_form(
+            step_id="import_history",
+            data_schema=self.add_suggested_values_to_schema(vol.Schema(fields), user_input),
+            errors=errors,
+        )
+
+    async def async_step_import_running(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Let the person choose what to do with an import that is going on."""
+        return self.async_show_menu(
+            step_id="import_running",
+            menu_options=["import_watch", "import_stop"],
+            description_placeholders={"stations": self._names(), "percent": str(int(self._fraction() * 100))},
+        )
+
+    async def async_step_import_stop(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Stop the imports."""
+        for each in self._imports:
+            await async_jobs(self.hass).async_stop(each.station.id)
+        return self.async_abort(reason="import_stopped")
+
+    async def async_step_import_watch(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show the progress."""
+        if self._watching is None:
+            self._watching = self.hass.async_create_background_task(
+                self._async_watch(), f"{DOMAIN} progress of an import", eager_start=False
+            )
+        if self._watching.done():
+            return self.async_show_progress_done(next_step_id="import_done")
+        return self.async_show_progress(
+            step_id="import_watch",
+            progress_action=self._phase().value,
+            description_placeholders={"stations": self._names(), "time_left": self._time_left()},
+            progress_task=self._watching,
+        )
+
+    async def async_step_import_done(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell what was done."""
+        reports: list[Report] = []
+        for each in self._imports:
+            try:
+                reports.append(each.task.result())
+            except asyncio.CancelledError:
+                return self.async_abort(reason="import_stopped")
+            except PortalError as error:
+                return self._failed(async_portal_error(error))
+            except HomeAssistantError as error:
+                return self._failed(error)
+        days = sorted({day for report in reports for day in report.imported})
+        if not days:
+            return self.async_abort(reason="history_complete")
+        return self.async_abort(
+            reason="history_imported",
+            description_placeholders={
+                "days": str(sum(len(report.imported) for report in reports)),
+                "first": days[0].isoformat(),
+                "last": days[-1].isoformat(),
+                "requests": str(sum(report.requests for report in reports)),
+            },
+        )
+
+    async def _async_watch(self) -> None:
+        """Show how far the imports are, until they have ended."""
+        shown = self._phase(), self._time_left()
+        while pending := [each.task for each in self._imports if not each.task.done()]:
+            self.async_update_progress(self._fraction())
+            if shown != (now := (self._phase(), self._time_left())):
+                shown = now
+                self.async_notify_flow_changed()
+            await asyncio.wait(pending, timeout=_LOOK_AGAIN)
+
+    def _failed(self, error: HomeAssistantError) -> ConfigFlowResult:
+        return self.async_abort(reason="import_failed", description_placeholders={"error": str(error)})
+
+    def _names(self) -> str:
+        return ", ".join(each.station.name for each in self._imports)
+
+    def _fraction(self) -> float:
+        """Return how far the imports are, from 0 to 1."""
+        return sum(each.work.progress.fraction for each in self._imports) / len(self._imports)
+
+    def _phase(self) -> Phase:
+        """Return the earliest phase that an import is in."""
+        return min((each.work.progress.phase for each in self._imports), key=list(Phase).index)
+
+    def _time_left(self) -> str:
+        """Return about how long the imports take from now on, such as "2 h 5 min"."""
+        minutes = 1 + int(max(each.work.progress.seconds_left for each in self._imports) / 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,784 @@
+"""The import of a plant's past into Home Assistant's long-term statistics, with a real recorder on SQLite."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+import logging
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.components.energy.data import EnergyPreferencesUpdate, async_get_manager
+from homeassistant.components.recorder import Recorder, get_instance, statistics as recorder_statistics
+from homeassistant.components.recorder.statistics import statistics_during_period
+from homeassistant.components.recorder.tasks import AdjustStatisticsTask, ImportStatisticsTask, StatisticsTask
+from homeassistant.config_entries import SOURCE_USER, FlowType
+from homeassistant.const import EVENT_STATE_CHANGED
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.data_entry_flow import EVENT_DATA_ENTRY_FLOW_PROGRESS_UPDATE, FlowResultType
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import entity_registry as er
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
+
+from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.history import importer, jobs, spread as spread_module
+from custom_components.mtec.history.importer import Phase, Resolution
+from custom_components.mtec.history.jobs import async_jobs
+from custom_components.mtec.history.spread import Energy, hours_of_day, spread
+from custom_components.mtec.portal import pacing as pacing_module
+from tests.conftest import GENERATION1, SetUp
+from tests.portal_simulator import BARN, FARM, HOUSE, Plant, PlantDescription, PortalSimulator, plant_of
+
+FAMILY, BARN_OWNER, FARMER = "family@example.com", "barn@example.com", "farm@example.com"
+INSTALLED = datetime(2026, 6, 15, 10, 22, 30, tzinfo=UTC)
+"""When the integration is installed: in the middle of an hour, of a day, of a month."""
+PERIODS: tuple[Literal["hour", "5minute"], ...] = ("hour", "5minute")
+FIVE_MINUTES = timedelta(minutes=5)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+ROUNDING = 0.0051
+"""The portal rounds the energy of a day to 0.01 kWh."""
+
+ENERGIES = {
+    "pv_energy_today": "pv",
+    "grid_import_today": "import_",
+    "grid_export_today": "export",
+    "battery_charge_today": "charge",
+    "battery_discharge_today": "discharge",
+    "consumption_today": "consumption",
+}
+"""What is imported, by the end of the entity id, and what the plant model calls it."""
+
+
+@pytest.fixture(autouse=True)
+def _ready(recorder_mock: Recorder, socket_enabled: None, enable_custom_integrations: None) -> None:
+    """Have the recorder before all else."""
+
+
+@pytest.fixture(autouse=True)
+async def _fast(hass: HomeAssistant, freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live in the plants' time zone, and ask more often than a portal would like."""
+    freezer.move_to(INSTALLED)
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
+        monkeypatch.setattr(pacing_module, name, 100_000)
+    monkeypatch.setattr(importer, "RETRY_AFTER", (0.0,))
+    logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def _quick_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the recorder import without a round to the database for each row: that alone takes most of the time."""
+    slow = recorder_statistics._import_statistics_with_session
+
+    def quick(instance: Recorder, session: Any, *arguments: Any) -> bool:
+        with session.no_autoflush:
+            return slow(instance, session, *arguments)
+
+    monkeypatch.setattr(recorder_statistics, "_import_statistics_with_session", quick)
+
+
+@dataclass
+class Home:
+    """Home Assistant with an account of one plant, and time that passes for both."""
+
+    hass: HomeAssistant
+    freezer: FrozenDateTimeFactory
+    simulator: PortalSimulator
+    entry: MockConfigEntry
+    plant: PlantDescription
+    since: datetime
+
+    @property
+    def model(self) -> Plant:
+        return plant_of(self.plant, 1)
+
+    def sensor(self, key: str) -> str:
+        name = {HOUSE.station_id: "haus_am_see", BARN.station_id: "stall_sud_muller", FARM.station_id: "hof_lindner"}
+        return f"sensor.{name[self.plant.station_id]}_{key}"
+
+    @property
+    def sensors(self) -> dict[str, str]:
+        """The sensors that the plant has, and what the model calls them."""
+        return {
+            self.sensor(key): part
+            for key, part in ENERGIES.items()
+            if self.hass.states.get(self.sensor(key)) is not None
+        }
+
+    async def poll(self, moment: datetime) -> None:
+        self.freezer.move_to(moment)
+        self.simulator.clock.set(moment)
+        await self.entry.runtime_data.async_refresh()
+        await self.hass.async_block_till_done()
+
+    async def live_until(self, moment: datetime, every: timedelta = HOUR) -> None:
+        """Let time pass: the portal is polled and statistics are compiled at the end of each hour, or more often."""
+        now = datetime.now(UTC)
+        start = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0)
+        while (end := start + FIVE_MINUTES) <= moment:
+            if every == FIVE_MINUTES or end.minute == 0:
+                await self.poll(max(now, start + FIVE_MINUTES / 2))
+                self.freezer.move_to(end + timedelta(seconds=10))
+                get_instance(self.hass).queue_task(StatisticsTask(start, True))
+                await async_wait_recording_done(self.hass)
+            start = end
+
+    async def import_history(self, **data: Any) -> Any:
+        return await self.hass.services.async_call(DOMAIN, "import_history", data, blocking=True, return_response=True)
+
+    async def rows(
+        self, period: Literal["5minute", "day", "hour", "month", "year"], *ids: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """All statistics of the sensors: state, sum, change, last_reset."""
+        await async_wait_recording_done(self.hass)
+        found: dict[str, list[Any]] = await get_instance(self.hass).async_add_executor_job(
+            statistics_during_period,
+            self.hass,
+            datetime(2000, 1, 1, tzinfo=UTC),
+            None,
+            set(ids or self.sensors),
+            period,
+            None,
+            {"change", "last_reset", "state", "sum"},
+        )
+        return found
+
+    async def days(self, sensor: str) -> dict[date, float]:
+        """What the Energy dashboard shows of each day."""
+        return by_day((await self.rows("day", sensor))[sensor])
+
+    async def rises(self) -> bool:
+        """Whether each sum begins with its state and never falls, from hour to hour and in the last five minutes."""
+        for period in PERIODS:
+            for sensor, rows in (await self.rows(period)).items():
+                if period == "hour":
+                    assert rows[0]["sum"] == pytest.approx(rows[0]["state"], abs=1e-6), sensor
+                for before, after in pairwise(rows):
+                    assert after["sum"] - before["sum"] > -1e-6, (sensor, period, before, after)
+        return True
+
+    async def check_days(self, first: date, last: date, sensors: dict[str, str] | None = None) -> None:
+        """See that every day of every sensor is the model's."""
+        model = self.model
+        rows = await self.rows("day")
+        for sensor, part in (sensors or self.sensors).items():
+            days = by_day(rows[sensor])
+            for day in each_day(first, last):
+                expected = getattr(model.day(day), part)
+                late = self._late(day, part) + self._late(day - DAY, part)
+                assert days.pop(day) == pytest.approx(expected, abs=ROUNDING + late), (sensor, day)
+
+    def _late(self, day: date, part: str) -> float:
+        """What Home Assistant records of a day only after midnight: it polls in the middle of five minutes."""
+        midnight = self.model.day_start(day + DAY)
+        late = getattr(self.model.energy(midnight - FIVE_MINUTES / 2, midnight), part) if midnight > self.since else 0.0
+        return float(late + ROUNDING) if late else 0.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, but not for ever; the frozen clock does not count."""
+    for _ in range(100_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError
+
+
+def by_day(rows: list[dict[str, Any]]) -> dict[date, float]:
+    return {dt_util.as_local(dt_util.utc_from_timestamp(row["start"])).date(): row["change"] for row in rows}
+
+
+def local_day(row: dict[str, Any]) -> date:
+    return dt_util.as_local(dt_util.utc_from_timestamp(row["start"])).date()
+
+
+def months(first: date) -> list[date]:
+    """The first day, and that of each month after it until December 2023."""
+    return [first, *(date(2023, month, 1) for month in range(first.month + 1, 13))]
+
+
+def each_day(first: date, last: date) -> list[date]:
+    return [first + number * DAY for number in range((last - first).days + 1)]
+
+
+type MoveIn = Callable[..., Awaitable[Home]]
+
+
+@pytest.fixture
+def move_in(hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, set_up: SetUp) -> MoveIn:
+    """Install the integration for the account of one plant."""
+    plants = {FAMILY: HOUSE, BARN_OWNER: BARN, FARMER: FARM}
+
+    async def install(email: str = FAMILY, at: datetime = INSTALLED) -> Home:
+        freezer.move_to(at)
+        simulator.clock.set(at)
+        entry = await set_up(email)
+
+        @callback
+        def tick(_: Event[Any]) -> None:
+            # Two states of a sensor are never of the same moment.
+            freezer.tick(0.001)
+
+        hass.bus.async_listen(EVENT_STATE_CHANGED, tick)
+        return Home(hass, freezer, simulator, entry, plants[email], at)
+
+    return install
+
+
+@GENERATION1
+async def test_whole_life_by_hours(move_in: MoveIn) -> None:
+    """Every day, month and year of every sensor is the model's, and the hours are close to it; twice is once."""
+    installed = datetime(2023, 11, 20, 10, 22, 30, tzinfo=UTC)
+    home = await move_in(at=installed)
+    assert len(home.sensors) == 6
+    await home.live_until(installed + timedelta(minutes=10), FIVE_MINUTES)
+    report = await home.import_history()
+    assert report["first"] == HOUSE.installed.isoformat()
+    assert report["last"] == "2023-11-20"
+    assert report["days"] == (date(2023, 11, 20) - HOUSE.installed).days + 1
+    assert report["requests"] == report["days"] + 8 + 2  # days, months, year and lifetime
+    assert report["days_without_data_count"] == 0
+    await home.live_until(datetime(2023, 11, 22, 0, 0, tzinfo=UTC))
+    await home.check_days(HOUSE.installed, date(2023, 11, 21))
+    assert await home.rises()
+
+    model, rows = home.model, await home.rows("hour")
+    for sensor, part in home.sensors.items():
+        for row in rows[sensor]:
+            start = dt_util.utc_from_timestamp(row["start"])
+            if start < datetime(2023, 11, 20, 8, tzinfo=UTC):
+                expected = getattr(model.energy(start, start + HOUR), part)
+                assert row["change"] == pytest.approx(expected, abs=0.06), (sensor, start)
+    autumn = [row for row in rows[home.sensor("pv_energy_today")] if local_day(row) == date(2023, 10, 29)]
+    assert len(autumn) == 25
+
+    starts = months(HOUSE.installed)
+    for by_period, bounds in (
+        (await home.rows("month"), starts),
+        (await home.rows("year"), [starts[0], starts[-1]]),
+    ):
+        for sensor, part in home.sensors.items():
+            for row, (first, last) in zip(by_period[sensor], pairwise(bounds), strict=True):
+                end = min(last, date(2023, 11, 22))
+                expected = getattr(model.energy(model.day_start(first), model.day_start(end)), part)
+                assert row["change"] == pytest.approx(expected, abs=0.2), (sensor, first)
+
+    before = await home.rows("hour")
+    again = await home.import_history()
+    assert again["days"] == again["hours"] == 0
+    assert again["requests"] <= 3
+    assert await home.rows("hour") == before
+
+
+@GENERATION1
+async def test_whole_life_by_days(move_in: MoveIn) -> None:
+    """A request a month; a plant without battery and meter has but one sensor."""
+    home = await move_in(BARN_OWNER)
+    assert list(home.sensors) == [home.sensor("pv_energy_today")]
+    await home.live_until(INSTALLED + HOUR)
+    report = await home.import_history(resolution="days")
+    assert report["requests"] == 34 + 2
+    await home.live_until(datetime(2026, 6, 15, 23, 0, tzinfo=UTC))
+    await home.check_days(BARN.installed, date(2026, 6, 15))
+    assert await home.rises()
+    rows = (await home.rows("hour"))[home.sensor("pv_energy_today")]
+    spring = [row for row in rows if local_day(row) == date(2025, 3, 30)]
+    assert len(spring) == 23
+    lit = [row["change"] for row in spring if row["change"]]
+    assert len(lit) == 12 and max(lit) - min(lit) < 0.002
+
+
+@pytest.mark.parametrize("resolution", ["hours", "days"])
+async def test_consumption_that_was_not_recorded_is_not_zero(move_in: MoveIn, resolution: str) -> None:
+    """The portal knows of no consumption before 2023-03-07."""
+    installed = datetime(2023, 3, 20, 10, 22, 30, tzinfo=UTC)
+    home = await move_in(FARMER, at=installed)
+    await home.live_until(installed + timedelta(minutes=10), FIVE_MINUTES)
+    await home.import_history(resolution=resolution)
+    rows = await home.rows("hour")
+    assert {sensor: local_day(rows[sensor][0]) for sensor in home.sensors} == {
+        sensor: date(2023, 3, 7) if sensor.endswith("consumption_today") else FARM.installed for sensor in home.sensors
+    }
+    others = {sensor: part for sensor, part in home.sensors.items() if part != "consumption"}
+    await home.check_days(FARM.installed, date(2023, 3, 19), others)
+    await home.check_days(date(2023, 3, 8), date(2023, 3, 19))
+    assert await home.rises()
+
+
+@GENERATION1
+async def test_import_before_the_first_own_row(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """It waits for Home Assistant to begin the statistics, and the installation day has no jump."""
+    home = await move_in()
+    station = home.entry.runtime_data.data.stations[HOUSE.station_id]
+    running = await async_jobs(hass).async_begin(home.entry, station, date(2026, 6, 13), Resolution.HOURS)
+    await until(lambda: running.work.progress.phase is Phase.WAITING)
+    assert running.work.progress.done == 3
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    await asyncio.wait([running.task])
+    await home.live_until(INSTALLED + 2 * HOUR, FIVE_MINUTES)
+    await home.live_until(datetime(2026, 6, 16, 23, 0, tzinfo=UTC))
+    await home.check_days(date(2026, 6, 13), date(2026, 6, 16))
+    assert await home.rises()
+    rows = await home.rows("hour")
+    for sensor, part in home.sensors.items():
+        for row in rows[sensor]:
+            if local_day(row) == date(2026, 6, 15):
+                start = dt_util.utc_from_timestamp(row["start"])
+                expected = getattr(home.model.energy(start, start + HOUR), part)
+                # Polls in the middle of five minutes do not end with the hour.
+                assert row["change"] == pytest.approx(expected, abs=0.35), (sensor, start)
+
+
+@GENERATION1
+async def test_what_was_recorded_is_only_raised(move_in: MoveIn) -> None:
+    """An import days after the installation: each own row keeps its state and change, all sums rise by the same."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(days=2))
+    before, short_before = await home.rows("hour"), await home.rows("5minute")
+    await home.import_history(start="2026-06-10")
+    after, short_after = await home.rows("hour"), await home.rows("5minute")
+    for sensor in home.sensors:
+        own = after[sensor][-len(before[sensor]) :]
+        raised = own[0]["sum"] - before[sensor][0]["sum"]
+        assert raised >= 0
+        for old, new in zip(before[sensor], own, strict=True):
+            assert new["state"] == old["state"] and new["start"] == old["start"]
+            assert new["last_reset"] == old["last_reset"]
+            assert new["sum"] - old["sum"] == pytest.approx(raised)
+        for old, new in zip(short_before[sensor], short_after[sensor], strict=True):
+            assert new["sum"] - old["sum"] == pytest.approx(raised)
+    await home.check_days(date(2026, 6, 10), date(2026, 6, 16))
+    await home.live_until(datetime(2026, 6, 17, 23, 0, tzinfo=UTC))
+    await home.check_days(date(2026, 6, 10), date(2026, 6, 17))
+    assert await home.rises()
+
+
+@GENERATION1
+@pytest.mark.parametrize("minute", [2, 22, 57])
+@pytest.mark.parametrize("hour", [21, 22, 4])
+async def test_installed_around_midnight(move_in: MoveIn, hour: int, minute: int) -> None:
+    """The first own row is the first of a day, the last, or one in the night."""
+    installed = datetime(2026, 6, 15, hour, minute, 30, tzinfo=UTC)
+    home = await move_in(at=installed)
+    await home.live_until(installed + timedelta(minutes=10), FIVE_MINUTES)
+    await home.import_history(start="2026-06-14")
+    await home.live_until(datetime(2026, 6, 16, 23, 0, tzinfo=UTC))
+    await home.check_days(date(2026, 6, 14), date(2026, 6, 16))
+    assert await home.rises()
+
+
+@GENERATION1
+async def test_a_longer_range_later(move_in: MoveIn) -> None:
+    home = await move_in()
+    await home.live_until(INSTALLED + 2 * HOUR)
+    first = await home.import_history(start="2026-06-14", resolution="days")
+    assert first["days"] == 2
+    changes = {id_: [row["change"] for row in rows] for id_, rows in (await home.rows("hour")).items()}
+    second = await home.import_history(start="2026-05-30")
+    assert (second["first"], second["last"]) == ("2026-05-30", "2026-06-13")
+    await home.check_days(date(2026, 5, 30), date(2026, 6, 14))
+    after = await home.rows("hour")
+    for sensor, old in changes.items():
+        assert [row["change"] for row in after[sensor]][-len(old) :] == pytest.approx(old)
+    assert await home.rises()
+    shorter = await home.import_history(start="2026-06-10")
+    assert shorter["hours"] == 0
+    assert await home.rows("hour") == after
+
+
+class Crash:
+    """Loses what the recorder is told, from the import or adjustment number `survived` + 1 on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, survived: int) -> None:
+        self.happened = asyncio.Event()
+        self._monkeypatch = monkeypatch
+        self._left = survived
+        queue = Recorder.queue_task
+
+        def lossy(recorder: Recorder, task: Any) -> None:
+            if isinstance(task, ImportStatisticsTask | AdjustStatisticsTask):
+                self._left -= 1
+                if self._left < 0:
+                    self.happened.set()
+            if not self.happened.is_set() or not isinstance(task, ImportStatisticsTask | AdjustStatisticsTask):
+                queue(recorder, task)
+
+        monkeypatch.setattr(Recorder, "queue_task", lossy)
+
+
+async def restart(hass: HomeAssistant, home: Home) -> None:
+    """Load the account again with nothing but what is stored."""
+    await hass.config_entries.async_unload(home.entry.entry_id)
+    hass.data.pop(jobs._JOBS)
+    await hass.config_entries.async_setup(home.entry.entry_id)
+
+
+async def finished(hass: HomeAssistant) -> None:
+    """Wait until no import is going on."""
+    while running := list(async_jobs(hass).running.values()):
+        await asyncio.wait([each.task for each in running])
+        await asyncio.sleep(0)
+
+
+@GENERATION1
+@pytest.mark.parametrize("survived", [*range(5), 9, 10, 11, 17])
+async def test_crash_between_any_two_steps(
+    move_in: MoveIn,
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    survived: int,
+) -> None:
+    """Home Assistant ends after any step: between the rows and their rise, between sensors, between days."""
+    monkeypatch.setitem(importer._DAYS_AT_ONCE, Resolution.HOURS, 2)
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    station = home.entry.runtime_data.data.stations[HOUSE.station_id]
+    with monkeypatch.context() as patch:
+        crash = Crash(patch, survived)
+        running = await async_jobs(hass).async_begin(home.entry, station, date(2026, 6, 12), Resolution.HOURS)
+        happened = hass.async_create_task(crash.happened.wait())
+        await asyncio.wait([happened, running.task], return_when=asyncio.FIRST_COMPLETED)
+        assert happened.done()
+        running.task.cancel()
+        await asyncio.wait([running.task])
+        await hass.async_block_till_done()
+        await async_wait_recording_done(hass)
+    assert hass_storage["mtec.history"]["data"]
+    await restart(hass, home)
+    await finished(hass)
+    assert not hass_storage["mtec.history"]["data"]
+    await home.live_until(datetime(2026, 6, 15, 23, 0, tzinfo=UTC))
+    await home.check_days(date(2026, 6, 12), date(2026, 6, 15))
+    assert await home.rises()
+    assert {sensor: local_day(rows[0]) for sensor, rows in (await home.rows("hour")).items()} == dict.fromkeys(
+        home.sensors, date(2026, 6, 12)
+    )
+
+
+@GENERATION1
+@pytest.mark.parametrize("request_number", [1, 3, 4, 6])
+async def test_goes_on_after_a_restart(
+    move_in: MoveIn,
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    simulator: PortalSimulator,
+    request_number: int,
+) -> None:
+    """The account is unloaded while a request is on its way; what is there is not asked for again."""
+    monkeypatch.setitem(importer._DAYS_AT_ONCE, Resolution.HOURS, 2)
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    station = home.entry.runtime_data.data.stations[HOUSE.station_id]
+    asked = len(simulator.requests)
+    running = await async_jobs(hass).async_begin(home.entry, station, date(2026, 6, 10), Resolution.HOURS)
+    await until(lambda: len(simulator.requests) >= asked + request_number)
+    await hass.config_entries.async_unload(home.entry.entry_id)
+    assert running.task.cancelled()
+    assert hass_storage["mtec.history"]["data"]
+    there = await home.rows("hour")
+    await restart(hass, home)
+    await finished(hass)
+    await home.live_until(datetime(2026, 6, 15, 23, 0, tzinfo=UTC))
+    await home.check_days(date(2026, 6, 10), date(2026, 6, 15))
+    assert await home.rises()
+    curves = [call for call in simulator.requests[asked:] if call.path.endswith("queryStationCurve")]
+    assert len(curves) <= 6 + (2 if there else 1)
+
+
+@GENERATION1
+async def test_stopped_for_good(move_in: MoveIn, hass: HomeAssistant, hass_storage: dict[str, Any]) -> None:
+    """What was imported stays and is right; begun again it goes on from there."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    action = hass.async_create_task(home.import_history(start="2026-04-01"))
+    await until(lambda: any(each.work.report.energy for each in async_jobs(hass).running.values()))
+    with pytest.raises(HomeAssistantError, match="running"):
+        await home.import_history()
+    await async_jobs(hass).async_stop(HOUSE.station_id)
+    with pytest.raises(HomeAssistantError, match="stopped"):
+        await action
+    assert not hass_storage["mtec.history"]["data"]
+    assert await home.rises()
+    await restart(hass, home)
+    assert not async_jobs(hass).running
+    await home.import_history(start="2026-04-01")
+    await home.check_days(date(2026, 4, 1), date(2026, 6, 14))
+    assert await home.rises()
+
+
+@GENERATION1
+async def test_costs(move_in: MoveIn, hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
+    """The years before have costs at the price that is set in the Energy dashboard."""
+    home = await move_in()
+    assert await async_setup_component(hass, "energy", {})
+    await hass.async_block_till_done()
+    manager = await async_get_manager(hass)
+    bought, sold = home.sensor("grid_import_today"), home.sensor("grid_export_today")
+    grid: Any = {
+        "type": "grid",
+        "stat_energy_from": bought,
+        "stat_energy_to": sold,
+        "stat_cost": None,
+        "entity_energy_price": None,
+        "number_energy_price": 0.32,
+        "stat_compensation": None,
+        "entity_energy_price_export": None,
+        "number_energy_price_export": 0.08,
+        "cost_adjustment_day": 0,
+    }
+    await manager.async_update(cast("EnergyPreferencesUpdate", {"energy_sources": [grid]}))
+    await hass.async_block_till_done()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    first = await home.import_history(start="2026-06-11")
+    prices = {f"{bought}_cost": (bought, 0.32), f"{sold}_compensation": (sold, 0.08)}
+    assert first["costs"].keys() == prices.keys()
+    await home.import_history(start="2026-06-01")
+    await home.live_until(datetime(2026, 6, 16, 23, 0, tzinfo=UTC))
+
+    energies, costs = await home.rows("day"), await home.rows("day", *prices)
+    for id_, (energy, price) in prices.items():
+        assert len(costs[id_]) == 17
+        for kwh, money in zip(by_day(energies[energy]).values(), by_day(costs[id_]).values(), strict=True):
+            assert money == pytest.approx(kwh * price, abs=1e-6)
+    again = await home.import_history(start="2026-06-01")
+    assert again["costs"] == {}
+    assert await home.rows("day", *prices) == costs
+
+
+@GENERATION1
+async def test_price_set_after_the_import(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """Running the import again fills in the costs, also those of days that Home Assistant has recorded itself."""
+    home = await move_in()
+    assert await async_setup_component(hass, "energy", {})
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    await home.import_history(start="2026-06-11")
+    await home.live_until(INSTALLED + timedelta(days=2))
+    bought = home.sensor("grid_import_today")
+    grid: Any = {
+        "type": "grid",
+        "stat_energy_from": bought,
+        "stat_energy_to": None,
+        "stat_cost": None,
+        "entity_energy_price": None,
+        "number_energy_price": 0.32,
+        "stat_compensation": None,
+        "entity_energy_price_export": None,
+        "number_energy_price_export": None,
+        "cost_adjustment_day": 0,
+    }
+    await (await async_get_manager(hass)).async_update(cast("EnergyPreferencesUpdate", {"energy_sources": [grid]}))
+    await hass.async_block_till_done()
+    await home.live_until(INSTALLED + timedelta(days=2, minutes=20), FIVE_MINUTES)
+    report = await home.import_history(start="2026-06-11")
+    assert report["hours"] == 0 and report["costs"]
+    await home.live_until(datetime(2026, 6, 18, 22, 0, tzinfo=UTC))
+    energies, costs = await home.days(bought), await home.days(f"{bought}_cost")
+    assert costs.keys() == energies.keys()
+    for day, kwh in energies.items():
+        assert costs[day] == pytest.approx(kwh * 0.32, abs=1e-6), day
+
+
+@GENERATION1
+async def test_unit_that_the_person_has_chosen(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """Statistics begun in another unit go on in that one."""
+    home = await move_in()
+    sensor = home.sensor("pv_energy_today")
+    er.async_get(hass).async_update_entity_options(sensor, "sensor", {"unit_of_measurement": "Wh"})
+    await hass.async_block_till_done()
+    await home.poll(INSTALLED + timedelta(seconds=70))
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    await home.import_history(start="2026-06-13")
+    days = await home.days(sensor)
+    for day in each_day(date(2026, 6, 13), date(2026, 6, 14)):
+        assert days[day] == pytest.approx(home.model.day(day).pv * 1000, abs=ROUNDING * 1000)
+
+
+@GENERATION1
+async def test_nothing_is_recorded(move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = await move_in()
+    monkeypatch.setattr(importer, "LONGEST_WAIT", 0)
+    with pytest.raises(HomeAssistantError, match="records none"):
+        await home.import_history(start="2026-06-13")
+    with pytest.raises(ServiceValidationError, match="future"):
+        await home.import_history(start="2026-06-16")
+
+
+@GENERATION1
+async def test_busy_portal(move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator) -> None:
+    """It waits for a portal that is busy on the way, and tells a person at once if it is so from the beginning."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    simulator._busy.add("127.0.0.1")
+    with pytest.raises(HomeAssistantError, match="busy"):
+        await home.import_history(start="2026-06-13")
+    simulator._busy.clear()
+    await finished(hass)
+    action = hass.async_create_task(home.import_history(start="2026-06-01"))
+    asked = len(simulator.requests)
+    await until(lambda: len(simulator.requests) >= asked + 5)
+    simulator._busy.add("127.0.0.1")
+    await until(lambda: len(simulator.requests) >= asked + 8)
+    simulator._busy.clear()
+    await action
+    await home.check_days(date(2026, 6, 1), date(2026, 6, 14))
+
+
+# The dialog
+
+
+@GENERATION1
+async def test_offered_after_set_up(hass: HomeAssistant, simulator: PortalSimulator) -> None:
+    """The set-up dialog goes on with the import; whoever closes it there has the account all the same."""
+    flows = hass.config_entries.flow
+    flow = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
+    flow = await flows.async_configure(flow["flow_id"], {"next_step_id": "account"})
+    account = {"email": FAMILY, "password": "sunshine", "portal": {"url": simulator.url}}
+    flow = await flows.async_configure(flow["flow_id"], account)
+    assert flow["type"] is FlowResultType.CREATE_ENTRY
+    kind, offer_id = flow["next_flow"]
+    assert kind is FlowType.OPTIONS_FLOW
+    offer = hass.config_entries.options.async_get(offer_id)
+    assert offer["step_id"] == "import_history"
+    hass.config_entries.options.async_abort(offer_id)
+    await hass.async_block_till_done()
+    assert not async_jobs(hass).running
+
+
+async def open_import(hass: HomeAssistant, home: Home) -> Any:
+    options = hass.config_entries.options
+    flow = await options.async_init(home.entry.entry_id)
+    return await options.async_configure(flow["flow_id"], {"next_step_id": "import_history"})
+
+
+@GENERATION1
+async def test_dialog_shows_progress_and_result(move_in: MoveIn, hass: HomeAssistant) -> None:
+    home = await move_in()
+    updates: list[float] = []
+    hass.bus.async_listen(
+        EVENT_DATA_ENTRY_FLOW_PROGRESS_UPDATE, callback(lambda event: updates.append(event.data["progress"]))
+    )
+    options = hass.config_entries.options
+    flow = await open_import(hass, home)
+    assert flow["step_id"] == "import_history"
+    wrong = await options.async_configure(flow["flow_id"], {"resolution": "hours", "start": "2026-06-16"})
+    assert wrong["errors"] == {"start": "start_in_future"}
+    flow = await options.async_configure(flow["flow_id"], {"resolution": "hours", "start": "2026-06-10"})
+    assert flow["type"] is FlowResultType.SHOW_PROGRESS
+    assert flow["progress_action"] == "reading"
+    [running] = async_jobs(hass).running.values()
+    await until(lambda: running.work.progress.phase is Phase.WAITING)
+    flow = await options.async_configure(flow["flow_id"])
+    assert flow["progress_action"] == "waiting"
+    assert flow["description_placeholders"] == {"stations": "Haus am See", "time_left": "1 min"}
+
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    await asyncio.wait([running.task])
+    await hass.async_block_till_done(wait_background_tasks=True)
+    flow = await options.async_configure(flow["flow_id"])
+    assert flow["type"] is FlowResultType.ABORT
+    assert flow["reason"] == "history_imported"
+    assert flow["description_placeholders"] == {
+        "days": "6",
+        "first": "2026-06-10",
+        "last": "2026-06-15",
+        "requests": "9",
+    }
+    assert updates and all(0 <= update <= 1 for update in updates)
+    await home.check_days(date(2026, 6, 10), date(2026, 6, 14))
+
+
+@GENERATION1
+async def test_dialog_closed_and_opened_again(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """Closing the dialog stops nothing; opened again, one may watch or stop."""
+    home = await move_in()
+    options = hass.config_entries.options
+    flow = await open_import(hass, home)
+    flow = await options.async_configure(flow["flow_id"], {"resolution": "days"})
+    options.async_abort(flow["flow_id"])
+    [running] = async_jobs(hass).running.values()
+    await until(lambda: running.work.progress.phase is Phase.WAITING)
+
+    flow = await open_import(hass, home)
+    assert flow["type"] is FlowResultType.MENU
+    watched = await options.async_configure(flow["flow_id"], {"next_step_id": "import_watch"})
+    assert watched["progress_action"] == "waiting"
+    options.async_abort(watched["flow_id"])
+
+    flow = await open_import(hass, home)
+    stopped = await options.async_configure(flow["flow_id"], {"next_step_id": "import_stop"})
+    assert (stopped["type"], stopped["reason"]) == (FlowResultType.ABORT, "import_stopped")
+    assert running.task.cancelled()
+    assert not async_jobs(hass).running
+
+
+@GENERATION1
+async def test_dialog_tells_what_went_wrong(
+    move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = await move_in()
+    monkeypatch.setattr(importer, "LONGEST_WAIT", 0)
+    options = hass.config_entries.options
+    flow = await open_import(hass, home)
+    flow = await options.async_configure(flow["flow_id"], {"resolution": "days", "start": "2026-06-10"})
+    [running] = async_jobs(hass).running.values()
+    await asyncio.wait([running.task])
+    await hass.async_block_till_done(wait_background_tasks=True)
+    flow = await options.async_configure(flow["flow_id"])
+    assert flow["reason"] == "import_failed"
+    assert "records none" in str(flow["description_placeholders"])
+
+
+# The rule by which a day's energy is spread
+
+
+def energy_of(key: str) -> Energy:
+    return next(energy for energy in spread_module.ENERGIES if energy.key == key)
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "hours", "first"),
+    [
+        (date(2026, 6, 15), "Europe/Berlin", 24, datetime(2026, 6, 14, 22, tzinfo=UTC)),
+        (date(2026, 3, 29), "Europe/Berlin", 23, datetime(2026, 3, 28, 23, tzinfo=UTC)),
+        (date(2026, 10, 25), "Europe/Berlin", 25, datetime(2026, 10, 24, 22, tzinfo=UTC)),
+        (date(2026, 6, 15), "Asia/Kolkata", 24, datetime(2026, 6, 14, 19, tzinfo=UTC)),
+        (date(2026, 4, 5), "Australia/Lord_Howe", 25, datetime(2026, 4, 4, 13, tzinfo=UTC)),
+    ],
+)
+def test_hours_of_a_day(day: date, zone: str, hours: int, first: datetime) -> None:
+    found = hours_of_day(day, ZoneInfo(zone))
+    assert (len(found), found[0]) == (hours, first)
+    assert all(later - earlier == HOUR for earlier, later in pairwise(found))
+
+
+@pytest.mark.parametrize("day", [date(2026, 6, 15), date(2026, 3, 29), date(2026, 10, 25)])
+@pytest.mark.parametrize("total", [0.0, 0.01, 7.77, 123.456])
+@pytest.mark.parametrize("key", ENERGIES)
+def test_spread_without_a_curve(day: date, total: float, key: str) -> None:
+    hours = spread(energy_of(key), total, day, HOUSE.zone)
+    assert sum(hour.energy for hour in hours) == pytest.approx(total, abs=1e-9)
+    assert hours[-1].total == total
+    assert all(hour.energy >= 0 for hour in hours)
+    dark = {hour.energy for hour in hours if not 6 <= hour.start.astimezone(HOUSE.zone).hour < 18}
+    if key in {"pv_energy_today", "grid_export_today", "battery_charge_today"}:
+        assert dark == {0.0}
+    elif total > 1:
+        assert max(hour.energy for hour in hours) - min(hour.energy for hour in hours) < 0.002
+
+
+def test_spread_of_a_day_that_still_runs() -> None:
+    end = datetime(2026, 6, 15, 10, 25, tzinfo=UTC)
+    hours = spread(energy_of("consumption_today"), 12.0, date(2026, 6, 15), HOUSE.zone, end=end)
+    assert len(hours) == 13
+    assert hours[-1].energy == pytest.approx(12 * 25 / 745, abs=0.002)
+    night = spread(energy_of("pv_energy_today"), 0.4, date(2026, 6, 15), HOUSE.zone, end=end - 8 * HOUR)
+    assert sum(hour.energy for hour in night) == pytest.approx(0.4)

@@ -1,0 +1,463 @@
+"""What a machine can check of Home Assistant's quality scale, and of what hassfest and HACS ask for."""
+
+import ast
+from collections.abc import Iterator
+from enum import StrEnum
+import importlib
+import json
+from pathlib import Path
+import re
+from string import Formatter
+from typing import Any
+
+from homeassistant.config_entries import ConfigFlow, OptionsFlow
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.entity import Entity
+from homeassistant.util import yaml as yaml_util
+from PIL import Image
+import pytest
+
+from custom_components.mtec import config_flow
+from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.issues import _KINDS
+from custom_components.mtec.portal.usage import RangeProblem
+from tests.conftest import SetUp
+
+CHECKOUT = Path(__file__).parent.parent
+MTEC = CHECKOUT / "custom_components" / DOMAIN
+TRANSLATIONS = MTEC / "translations"
+MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(MTEC.rglob("*.py"))}
+LANGUAGES = sorted(path.stem for path in TRANSLATIONS.glob("*.json"))
+
+
+def _json(path: Path) -> Any:
+    """Return a file's JSON, in which no name is there twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names)), f"{path.name} has a name twice: {names}"
+        return dict(pairs)
+
+    return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+
+
+def _texts(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield all texts of a tree, each with where it is."""
+    if isinstance(tree, dict):
+        for name, child in tree.items():
+            yield from _texts(child, f"{path}.{name}" if path else name)
+    else:
+        yield path, tree
+
+
+ENGLISH = _json(TRANSLATIONS / "en.json")
+ICONS = _json(MTEC / "icons.json")
+SERVICES = yaml_util.load_yaml_dict(MTEC / "services.yaml")
+ENGLISH_TEXTS = dict(_texts(ENGLISH))
+
+
+def _placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+# Translations
+
+
+def test_there_is_english_alone_to_be_translated_from() -> None:
+    assert {"de", "en"} <= set(LANGUAGES)
+    assert not (MTEC / "strings.json").exists()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_translation_is_complete(language: str) -> None:
+    """It has each text of the English one and no other, with the same placeholders."""
+    texts = dict(_texts(_json(TRANSLATIONS / f"{language}.json")))
+    assert sorted(texts) == sorted(ENGLISH_TEXTS)
+    for path, text in texts.items():
+        assert isinstance(text, str), path
+        assert text.strip() == text, path
+        assert text, path
+        assert _placeholders(text) == _placeholders(ENGLISH_TEXTS[path]), path
+        # What hassfest refuses.
+        assert not re.search(r"<[a-z/][^>]*>", text), path
+        assert "'{" not in text, path
+        assert "[%key:" not in text, path
+
+
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
+def test_translation_is_translated(language: str) -> None:
+    """A long text is not left in English."""
+    texts = dict(_texts(_json(TRANSLATIONS / f"{language}.json")))
+    assert not [path for path, text in texts.items() if text == ENGLISH_TEXTS[path] and len(text.split()) > 3]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_names_of_entities_are_different(language: str) -> None:
+    """Two entities of one device cannot be told apart otherwise."""
+    for platform, entities in _json(TRANSLATIONS / f"{language}.json")["entity"].items():
+        names = [entity["name"] for entity in entities.values()]
+        assert len(names) == len(set(names)), platform
+
+
+# Errors
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            yield node, name
+
+
+def _error_classes() -> tuple[set[str], set[str]]:
+    """Return the names of the Home Assistant errors that our modules use, and of those that we define."""
+    used: set[str] = set()
+    own: set[str] = set()
+    for path in MODULES:
+        dotted = ".".join(path.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__")
+        for name, value in vars(importlib.import_module(dotted)).items():
+            if isinstance(value, type) and issubclass(value, HomeAssistantError):
+                (own if value.__module__.startswith("custom_components") else used).add(name)
+    return used, own
+
+
+def _constants(tree: ast.AST, name: str) -> set[str]:
+    """Return the texts in the values of a table of a module, by its name."""
+    tables = {
+        ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target): node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict)
+    }
+    return {str(value.value) for value in tables[name].values if isinstance(value, ast.Constant)}
+
+
+def _keys(node: ast.expr, tree: ast.AST) -> set[str]:
+    """Return the translation keys that an expression can be."""
+    if isinstance(node, ast.Constant):
+        return {str(node.value)}
+    if isinstance(node, ast.Attribute) and node.attr == "problem":
+        return {problem.value for problem in RangeProblem}
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        return _constants(tree, node.value.id)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        return _constants(tree, node.func.value.id) | {key for each in node.args[1:] for key in _keys(each, tree)}
+    raise AssertionError(f"Line {node.lineno}: what translation key is {ast.unparse(node)}?")
+
+
+def _helpers(tree: ast.AST, errors: set[str]) -> dict[str, str]:
+    """Return the functions that make an error whose key is one of their parameters, and that parameter."""
+    return {
+        function.name: parameter.arg
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for parameter in function.args.args
+        for call, name in _calls(function)
+        if name in errors
+        for keyword in call.keywords
+        if keyword.arg == "translation_key" and getattr(keyword.value, "id", None) == parameter.arg
+    }
+
+
+def _raised() -> Iterator[tuple[str, str]]:
+    """Yield the key of each error that our code makes, with where that is."""
+    errors, _ = _error_classes()
+    for path, tree in MODULES.items():
+        helpers = _helpers(tree, errors)
+        for call, name in _calls(tree):
+            where = f"{path.relative_to(MTEC)}:{call.lineno}"
+            keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+            if name in helpers:
+                yield from ((where, key) for key in _keys(call.args[0], tree))
+            # An error of our own knows its key.
+            elif name in errors or (name == "__init__" and "translation_key" in keywords):
+                assert not call.args, f"{where}: an error with a text instead of a translation"
+                assert ast.unparse(keywords["translation_domain"]) == "DOMAIN", where
+                key_node = keywords["translation_key"]
+                if getattr(key_node, "id", None) not in helpers.values():
+                    yield from ((where, key) for key in _keys(key_node, tree))
+
+
+def test_errors_are_translated() -> None:
+    used, own = _error_classes()
+    raised = list(_raised())
+    for tree in MODULES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name in own:
+                assert any("translation_key" in {each.arg for each in call.keywords} for call, _ in _calls(node))
+            if isinstance(node, ast.Raise):
+                assert getattr(node.exc, "id", None) not in used, f"Line {node.lineno}: an error without a translation"
+    assert [(where, key) for where, key in raised if key not in ENGLISH["exceptions"]] == []
+    assert {"authentication", "update_failed", "several_stations"} <= {key for _, key in raised}
+    assert set(ENGLISH["exceptions"]) - {key for _, key in raised} == set()
+
+
+def test_issues_are_translated() -> None:
+    assert ENGLISH["issues"].keys() == _KINDS.keys()
+    for issue in ENGLISH["issues"].values():
+        assert issue.keys() == {"title", "description"}
+        assert _placeholders(issue["title"] + issue["description"]) <= {"account", "url"}
+
+
+# Dialogs
+
+
+@pytest.mark.parametrize(
+    ("flow", "section"), [(config_flow.MtecConfigFlow, "config"), (config_flow.MtecOptionsFlow, "options")]
+)
+def test_steps_are_translated(flow: type[ConfigFlow | OptionsFlow], section: str) -> None:
+    own = [each for each in flow.__mro__ if each.__module__.startswith("custom_components")]
+    used = {name.removeprefix("async_step_") for each in own for name in vars(each) if name.startswith("async_step_")}
+    # A step without a form of its own leads to another, shows progress, or ends the dialog.
+    assert set(ENGLISH[section]["step"]) == used - {"reauth", "import_watch", "import_stop", "import_done"}
+    for name, step in ENGLISH[section]["step"].items():
+        sections = step.get("sections", {}).values()
+        for each in (step, *sections):
+            assert each.get("data", {}).keys() == each.get("data_description", {}).keys(), name
+        for option in step.get("menu_options", {}):
+            assert option in used
+
+
+def test_errors_of_dialogs_are_translated() -> None:
+    tree = MODULES[MTEC / "config_flow.py"]
+    words = {node.value for each in MODULES.values() for node in ast.walk(each) if isinstance(node, ast.Constant)}
+    known = ENGLISH["config"]["error"].keys() | ENGLISH["options"]["error"].keys()
+    assert known <= words
+    assert _constants(tree, "_ERRORS") <= ENGLISH["config"]["error"].keys()
+    for call, name in _calls(tree):
+        for reason in (keyword.value for keyword in call.keywords if keyword.arg == "reason"):
+            assert name in {"async_abort", "async_update_reload_and_abort"}
+            assert isinstance(reason, ast.Constant)
+            assert reason.value in ENGLISH["config"]["abort"]
+    assert {"already_configured", "reauth_successful", "reconfigure_successful"} <= ENGLISH["config"]["abort"].keys()
+
+
+# Entities
+
+
+async def test_entities_have_names_and_icons(
+    hass: HomeAssistant, set_up: SetUp, entity_registry: er.EntityRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Entity, "entity_registry_enabled_default", True)
+    entry = await set_up()
+    entities = er.async_entries_for_config_entry(entity_registry, entry.entry_id)
+    assert len(entities) > 50
+    for entity in entities:
+        assert entity.has_entity_name
+        assert entity.translation_key is not None, entity.entity_id
+        translated = ENGLISH["entity"][entity.domain][entity.translation_key]
+        icon = ICONS["entity"][entity.domain][entity.translation_key]
+        assert translated["name"]
+        assert icon["default"].startswith("mdi:")
+        state = hass.states.get(entity.entity_id)
+        assert state is not None
+        assert "{" not in state.name
+        options = {str(option) for option in state.attributes.get("options", ())}
+        assert translated.get("state", {}).keys() == options, entity.entity_id
+
+
+def test_every_icon_and_name_is_of_the_same_entities() -> None:
+    for platform, entities in ENGLISH["entity"].items():
+        assert entities.keys() == ICONS["entity"][platform].keys()
+    icons = [icon for path, icon in _texts(ICONS)]
+    assert all(re.fullmatch(r"mdi:[a-z0-9-]+", icon) for icon in icons)
+
+
+def test_names_of_the_tables_are_used() -> None:
+    """A name that no table has any more is left over."""
+    words = {node.value for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    stems = {word for word in words if isinstance(word, str)}
+    for platform, entities in ENGLISH["entity"].items():
+        for key in entities:
+            made_up = any(key.startswith(stem) or key.endswith(stem) for stem in stems if len(stem) > 3)
+            assert key in stems or made_up, f"{platform}.{key}"
+
+
+# Actions
+
+
+def test_actions_are_documented() -> None:
+    assert ENGLISH["services"].keys() == SERVICES.keys() == ICONS["services"].keys()
+    for name, service in SERVICES.items():
+        translated = ENGLISH["services"][name]
+        assert translated["name"]
+        assert translated["description"]
+        fields = dict(_fields(service.get("fields", {})))
+        assert translated.get("fields", {}).keys() == fields.keys(), name
+        for field, description in fields.items():
+            assert translated["fields"][field]["name"]
+            assert translated["fields"][field]["description"]
+            selector = description["selector"]
+            assert len(selector) == 1
+            options = (selector.get("select") or {}).get("options", ())
+            if key := (selector.get("select") or {}).get("translation_key"):
+                assert ENGLISH["selector"][key]["options"].keys() == set(options)
+        assert ICONS["services"][name]["service"].startswith("mdi:")
+
+
+def _fields(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield all fields, also those in sections."""
+    for name, field in fields.items():
+        yield from _fields(field["fields"]) if "fields" in field else [(name, field)]
+
+
+async def test_registered_actions_are_the_documented_ones(hass: HomeAssistant, set_up: SetUp) -> None:
+    await set_up("barn@example.com")
+    assert hass.services.async_services_for_domain(DOMAIN).keys() == SERVICES.keys()
+
+
+# Files
+
+
+def test_manifest() -> None:
+    """What hassfest and HACS ask for."""
+    manifest = _json(MTEC / "manifest.json")
+    names = list(manifest)
+    assert names == ["domain", "name", *sorted(set(names) - {"domain", "name"})]
+    assert {"codeowners", "documentation", "issue_tracker", "version"} <= manifest.keys()
+    assert manifest["domain"] == DOMAIN
+    assert manifest["documentation"].startswith("https://")
+    assert manifest["issue_tracker"].startswith("https://")
+    assert all(owner.startswith("@") for owner in manifest["codeowners"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+(b\d+)?", manifest["version"])
+    assert manifest["requirements"] == []
+    assert set(manifest) <= {
+        *("domain", "name", "after_dependencies", "codeowners", "config_flow", "dependencies", "documentation"),
+        *("integration_type", "iot_class", "issue_tracker", "loggers", "quality_scale", "requirements"),
+        *("single_config_entry", "version"),
+    }
+
+
+ALWAYS_THERE = {"binary_sensor", "diagnostics", "persistent_notification", "repairs", "sensor", "system_health"}
+
+
+def test_components_in_use_are_dependencies() -> None:
+    """What hassfest checks: what is imported is there when the integration is set up."""
+    manifest = _json(MTEC / "manifest.json")
+    used = set()
+    for tree in MODULES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("homeassistant.components"):
+                parts = (node.module or "").split(".")
+                used |= {parts[2]} if len(parts) > 2 else {alias.name for alias in node.names}
+    declared = {*manifest.get("dependencies", ()), *manifest.get("after_dependencies", ())}
+    assert used - ALWAYS_THERE - declared == set()
+
+
+def test_hacs() -> None:
+    hacs = _json(CHECKOUT / "hacs.json")
+    assert hacs["name"] == _json(MTEC / "manifest.json")["name"]
+    assert hacs["homeassistant"] == "2026.8.0"
+    allowed = {"name", "content_in_root", "zip_release", "filename", "hide_default_branch", "country", "homeassistant"}
+    assert set(hacs) <= allowed | {"hacs", "persistent_directory", "render_readme"}
+    if hacs.get("zip_release"):
+        assert hacs["filename"] == f"{DOMAIN}.zip"
+        assert hacs["filename"] in (CHECKOUT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert (CHECKOUT / "README.md").read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.parametrize("prefix", ["", "dark_"])
+@pytest.mark.parametrize(
+    ("name", "sides"),
+    [("icon", (256, 256)), ("icon@2x", (512, 512)), ("logo", (128, 256)), ("logo@2x", (256, 512))],
+)
+def test_brand_image(prefix: str, name: str, sides: tuple[int, int]) -> None:
+    """An icon has this size, a logo a shorter side of this range; all are trimmed and transparent."""
+    path = MTEC / "brand" / f"{prefix}{name}.png"
+    assert path.stat().st_size < 40_000
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert sides[0] <= min(image.size) <= sides[1]
+        if name.startswith("icon"):
+            assert image.size == sides
+        picture = image.convert("RGBA")
+    left, upper, right, lower = picture.getbbox() or (0, 0, 0, 0)
+    assert right - left == picture.width or lower - upper == picture.height
+    assert picture.getchannel("A").getextrema() == (0, 255)
+
+
+def test_brand_has_nothing_else() -> None:
+    names = {path.name for path in (MTEC / "brand").iterdir()}
+    assert names == {f"{dark}{name}{x}.png" for dark in ("", "dark_") for name in ("icon", "logo") for x in ("", "@2x")}
+
+
+def test_the_portal_knows_nothing_of_home_assistant() -> None:
+    for path, tree in MODULES.items():
+        if "portal" not in path.relative_to(MTEC).parts:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                assert not [alias.name for alias in node.names if alias.name.startswith("homeassistant")], path
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith(("homeassistant", "custom_components")), path
+                # Neither by way of the integration.
+                depth = len(path.relative_to(MTEC / "portal").parts)
+                assert node.level <= depth, path
+
+
+# The quality scale
+
+
+RULES = {
+    "bronze": {
+        *(
+            "action-setup",
+            "appropriate-polling",
+            "brands",
+            "common-modules",
+            "config-flow",
+            "config-flow-test-coverage",
+        ),
+        *("dependency-transparency", "docs-actions", "docs-conditions", "docs-high-level-description"),
+        *("docs-installation-instructions", "docs-removal-instructions", "docs-triggers", "entity-event-setup"),
+        *("entity-unique-id", "has-entity-name", "runtime-data", "test-before-configure", "test-before-setup"),
+        "unique-config-entry",
+    },
+    "silver": {
+        *("action-exceptions", "config-entry-unloading", "docs-configuration-parameters"),
+        *("docs-installation-parameters", "entity-unavailable", "integration-owner", "log-when-unavailable"),
+        *("parallel-updates", "reauthentication-flow", "test-coverage"),
+    },
+    "gold": {
+        *("devices", "diagnostics", "discovery", "discovery-update-info", "docs-data-update", "docs-examples"),
+        *("docs-known-limitations", "docs-supported-devices", "docs-supported-functions", "docs-troubleshooting"),
+        *("docs-use-cases", "dynamic-devices", "entity-category", "entity-device-class", "entity-disabled-by-default"),
+        *("entity-translations", "exception-translations", "icon-translations", "reconfiguration-flow"),
+        *("repair-issues", "stale-devices"),
+    },
+    "platinum": {"async-dependency", "inject-websession", "strict-typing"},
+}
+
+
+class _Status(StrEnum):
+    DONE = "done"
+    EXEMPT = "exempt"
+
+
+def test_every_rule_is_answered() -> None:
+    """Done, or exempt with a reason; nothing is still to do."""
+    rules = yaml_util.load_yaml_dict(MTEC / "quality_scale.yaml")["rules"]
+    assert rules.keys() == set().union(*RULES.values())
+    for rule, answer in rules.items():
+        if answer == _Status.DONE:
+            continue
+        assert answer.keys() == {"status", "comment"}, rule
+        assert answer["status"] == _Status.EXEMPT, rule
+        assert len(answer["comment"].split()) > 4, rule
+
+
+def test_platforms_say_how_many_updates_run_at_once() -> None:
+    for platform in ("binary_sensor", "sensor"):
+        module = importlib.import_module(f"custom_components.{DOMAIN}.{platform}")
+        assert module.PARALLEL_UPDATES == 0
+
+
+def test_readme_has_what_the_rules_ask_for() -> None:
+    """At least a section on each of these."""
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    headings = {heading.lower() for heading in re.findall(r"^#+ (.*)$", readme, re.MULTILINE)}
+    for topic in ("install", "set up", "what you get", "automations", "known limitations", "troubleshooting", "remove"):
+        assert any(topic in heading for heading in headings), topic
+    for service in SERVICES:
+        assert f"{DOMAIN}.{service}" in readme
