@@ -14,6 +14,7 @@ from playwright.async_api import Error, async_playwright  # type: ignore[import-
 
 from scripts.demo import (
     CHECKOUT,
+    CORE_CONFIG,
     DOMAIN,
     STATION,
     Demo,
@@ -61,7 +62,12 @@ async def browser_page(demo: Demo, browser_path: str) -> AsyncIterator[Any]:
             env={**os.environ, "XDG_CONFIG_HOME": state, "XDG_CACHE_HOME": state},
         )
         page = await browser.new_page(
-            viewport=SIZE, device_scale_factor=SCALE, color_scheme="light", reduced_motion="reduce", locale="en-GB"
+            viewport=SIZE,
+            device_scale_factor=SCALE,
+            color_scheme="light",
+            reduced_motion="reduce",
+            locale="en-GB",
+            timezone_id=CORE_CONFIG["time_zone"],
         )
         await page.add_init_script(f"localStorage.hassTokens = {json.dumps(json.dumps(tokens))}")
         yield page
@@ -92,9 +98,13 @@ async def energy(demo: Demo, page: Any) -> None:
     """Show the Energy dashboard of a plant whose history has been imported. Takes ten minutes."""
     await wait_for_values(demo)
     await fill_energy_dashboard(demo)
-    print(await import_history(demo))
-    await page.goto(f"{demo.home}/energy")
-    await page.wait_for_timeout(5000)
+    await import_history(demo)
+    await page.goto(f"{demo.home}/energy/electricity")
+    period = page.locator("hui-energy-period-selector")
+    await period.locator("ha-date-range-picker").click()
+    await page.get_by_text("This year", exact=True).click()
+    await period.get_by_label("Previous").click()
+    await page.mouse.move(0, 0)
 
 
 PICTURES: dict[str, tuple[bool, Sequence[str], Callable[[Demo, Any], Awaitable[None]]]] = {

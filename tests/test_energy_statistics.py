@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,8 +44,10 @@ def entity_of(key: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _ready(socket_enabled: None) -> None:
+def _ready(socket_enabled: None, caplog: pytest.LogCaptureFixture) -> None:
     """Let the tests talk to the simulator; Home Assistant they start themselves."""
+    # Of the database's every word the log would be long.
+    caplog.set_level(logging.WARNING, "sqlalchemy.engine")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
 from custom_components.mtec.config_flow import _digest
-from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, LOOKUP_INTERVAL
+from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.stale import GONE_AFTER, GONE_AFTER_LOOKUPS
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.home import Home, portal_at
@@ -321,6 +321,7 @@ async def test_remove_by_hand(home: Home, set_up: SetUp) -> None:
     farm = home.simulator.accounts[VILLAGE].stations[2]
     shed = farm.inverters.pop()
     await look_up(home, 1)
+    await home.poll(GRACE_POLLS)
     assert await remove_by_hand(home.hass, SHED_ID)
     assert devices(home.hass) == ALL - {SHED_ID}
     await look_up(home, 1)
