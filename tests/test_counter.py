@@ -124,6 +124,18 @@ def test_completed_day() -> None:
     assert (counter.start, counter.value) == (date(2026, 6, 16), 0.1)
 
 
+def test_day_that_is_over_does_not_begin_anew() -> None:
+    """The portal tells of yesterday as it was a day ago, for an hour after midnight."""
+    counter = Counter(period=Period.DAY)
+    midnight = datetime(2026, 6, 16, tzinfo=BERLIN)
+    tell(counter, 7.9, start=midnight - MINUTE)
+    for minute in range(60):
+        counter.tell(0.1 + minute / 100, midnight + minute * MINUTE, day=date(2026, 6, 15))
+        assert counter.value == 7.9
+    counter.tell(8.0, midnight + 60 * MINUTE, day=date(2026, 6, 15))
+    assert counter.value == 8.0
+
+
 def test_day_of_clock_change() -> None:
     counter = Counter(period=Period.DAY)
     before = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)

@@ -151,7 +151,7 @@ NAMES = sorted(FAULTS.keys() - {"login_refused", "slow", "code_as_number"})
     restarts=st.sets(st.integers(1, 48), max_size=2),
 )
 @settings(
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     database=None,

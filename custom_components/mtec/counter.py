@@ -77,7 +77,8 @@ class Counter:
             self.last_period = None if self.value is None else self.told
             self.start, self.value, self.offset, self.told_before = start, told, 0.0, None
             self._believe(told, now)
-        elif start == self.start:
+        elif start == self.start and (told >= self.told or start == self.period.start(now.date())):
+            # Less than before is no news of a period that is over.
             self._tell_more(told, now)
         return self.told == told
 
