@@ -29,7 +29,7 @@ from custom_components.mtec.portal import (
 
 from .costs import async_fill_costs
 from .spread import ENERGIES, Energy, midnight, spread
-from .statistics import PastHour, Row, Series, async_begun_series, async_series
+from .statistics import PastHour, Row, Series, async_begun_series, async_series, is_recorded
 
 LONGEST_WAIT: Final = 660.0
 """Seconds to wait for the first row of a sensor: Home Assistant makes one every five minutes."""
@@ -185,15 +185,22 @@ class HistoryImport:
     async def async_run(self) -> Report:
         """Import. Raises a PortalError, or NothingRecordedError."""
         self.progress.begun = monotonic()
-        ids = self._statistic_ids()
+        known = self._statistic_ids()
+        ids = {id_: energy for id_, energy in known.items() if is_recorded(self.hass, id_)}
         before = await self._async_sensors(await async_series(self.hass, set(ids)), ids)
         last = max((sensor.lacks_until for sensor in before), default=date.min)
         if len(before) < len(ids):
-            last = dt_util.now().date()
-        rows = await self._async_rows(last)
-        self.progress.phase = Phase.WAITING
-        series = await async_begun_series(self.hass, set(ids), LONGEST_WAIT)
-        self.report.not_recorded = sorted(ids.keys() - series.keys())
+            last = date.max
+        while True:
+            # Read and waited for on one day: what was read of a day that was not over would be too little of it.
+            today = dt_util.now().date()
+            self.progress.phase = Phase.READING
+            rows = await self._async_rows(min(last, today))
+            self.progress.phase = Phase.WAITING
+            series = await async_begun_series(self.hass, set(ids), LONGEST_WAIT)
+            if today == dt_util.now().date():
+                break
+        self.report.not_recorded = sorted(known.keys() - series.keys())
         if not series:
             raise NothingRecordedError
         self.progress.phase = Phase.IMPORTING

@@ -77,6 +77,8 @@ class HistoryJobs:
 
     async def async_continue(self, entry: MtecConfigEntry) -> None:
         """Go on with the imports of an account that were not finished before it was loaded."""
+        if "recorder" not in self.hass.config.components:
+            return
         for station_id, job in (await self._async_load()).items():
             station = entry.runtime_data.data.stations.get(station_id)
             if job["entry_id"] == entry.entry_id and station is not None and station_id not in self.running:

@@ -178,6 +178,13 @@ async def async_series(hass: HomeAssistant, statistic_ids: set[str]) -> dict[str
     return {id_: Series(hass, metadata) for id_, (_, metadata) in found.items() if metadata["has_sum"]}
 
 
+@callback
+def is_recorded(hass: HomeAssistant, statistic_id: str) -> bool:
+    """Return whether the person lets Home Assistant record an entity."""
+    wanted = get_instance(hass).entity_filter
+    return wanted is None or wanted(statistic_id)
+
+
 async def async_begun_series(hass: HomeAssistant, statistic_ids: set[str], longest: float) -> dict[str, Series]:
     """Return the statistics of sensors once all have a row of their own, at the latest after `longest` seconds.
 
