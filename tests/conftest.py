@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+import logging
 from math import ceil
 
 from freezegun.api import FrozenDateTimeFactory
@@ -15,6 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import generation2, pacing
+from tests.home import Home, portal_at
 from tests.portal_simulator import PortalSimulator
 
 NOON = datetime(2026, 6, 15, 10, 2, 30, tzinfo=UTC)
@@ -60,12 +62,34 @@ GENERATION2 = pytest.mark.parametrize("generation", [2], indirect=True, ids=["ge
 
 
 @pytest.fixture
-async def simulator(generation: int, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[PortalSimulator]:
-    """A portal whose clock stands at noon; what today is, it tells its clients."""
-    async with PortalSimulator(seed=1, now=NOON) as portal:
+def now() -> datetime:
+    """When a test begins."""
+    return NOON
+
+
+@pytest.fixture
+async def simulator(
+    request: pytest.FixtureRequest, generation: int, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[PortalSimulator]:
+    """A portal whose clock stands still; what today is, it tells its clients. In a home it lives in the frozen time."""
+    if "home" in request.fixturenames:
+        async with portal_at(request.getfixturevalue("freezer"), now, generation) as portal:
+            yield portal
+        return
+    async with PortalSimulator(seed=1, now=now) as portal:
         portal.speaks = {generation}
         monkeypatch.setattr(generation2, "_now", lambda zone: portal.clock.now().astimezone(zone))
         yield portal
+
+
+@pytest.fixture
+async def home(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
+) -> Home:
+    """A home whose clock is the portal's."""
+    await hass.config.async_set_time_zone("Europe/Berlin")
+    caplog.set_level(logging.INFO)
+    return Home(hass, freezer, simulator, caplog)
 
 
 type SetUp = Callable[..., Awaitable[MockConfigEntry]]

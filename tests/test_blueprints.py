@@ -8,7 +8,6 @@ import re
 import shutil
 from typing import Any
 
-from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components import persistent_notification
 from homeassistant.components.automation import DOMAIN as AUTOMATION
 from homeassistant.const import STATE_OFF, STATE_ON
@@ -19,9 +18,10 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events, async_fire_time_changed
 
 from custom_components.mtec.const import DOMAIN
-from tests.conftest import GENERATION1, GENERATION2, NOON, SetUp
-from tests.home import Home, portal_at
-from tests.portal_simulator import PortalSimulator
+from tests.conftest import GENERATION1, GENERATION2, SetUp
+from tests.home import Home
+
+pytestmark = pytest.mark.usefixtures("home")
 
 BLUEPRINTS = Path(__file__).parent.parent / "blueprints" / "automation" / "mtec"
 FAMILY = "family@example.com"
@@ -33,30 +33,6 @@ STATE_OF_CHARGE = "sensor.haus_am_see_battery_state_of_charge"
 LOAD = "input_boolean.heating_rod"
 
 type Automate = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-def now() -> datetime:
-    return NOON
-
-
-@pytest.fixture
-async def simulator(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, generation: int, now: datetime
-) -> AsyncGenerator[PortalSimulator]:
-    await hass.config.async_set_time_zone("Europe/Berlin")
-    async with portal_at(freezer, now, generation) as portal:
-        yield portal
-
-
-@pytest.fixture
-def home(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    simulator: PortalSimulator,
-    caplog: pytest.LogCaptureFixture,
-) -> Home:
-    return Home(hass, freezer, simulator, caplog)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """Every fault of the portal, and what a person with a home notices of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-import logging
 import socket
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from aiohttp.resolver import AsyncResolver
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_EMAIL, CONF_URL
-from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -23,8 +21,10 @@ from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.portal.pacing import REQUESTS_A_MINUTE
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
-from tests.home import SEED, Home, most_in, portal_at
+from tests.home import SEED, Home, most_in
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, plant_of
+
+pytestmark = pytest.mark.usefixtures("home")
 
 FAMILY = "family@example.com"
 
@@ -40,26 +40,6 @@ ENERGIES = (
 )
 
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
-
-
-@pytest.fixture
-async def simulator(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, generation: int
-) -> AsyncGenerator[PortalSimulator]:
-    await hass.config.async_set_time_zone("Europe/Berlin")
-    async with portal_at(freezer, NOON, generation) as portal:
-        yield portal
-
-
-@pytest.fixture
-def home(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    simulator: PortalSimulator,
-    caplog: pytest.LogCaptureFixture,
-) -> Home:
-    caplog.set_level(logging.INFO)
-    return Home(hass, freezer, simulator, caplog)
 
 
 # One request fails

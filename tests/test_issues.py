@@ -1,8 +1,6 @@
 """What becomes an issue under Repairs, and what becomes of devices that the portal does not list any more."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
-import logging
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
@@ -16,33 +14,15 @@ from custom_components.mtec import async_remove_config_entry_device
 from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.stale import GONE_AFTER, GONE_AFTER_LOOKUPS
-from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
-from tests.home import Home, portal_at
+from tests.conftest import GENERATION1, VILLAGE, SetUp
+from tests.home import Home
 from tests.odd_portal import odd_portal, success
-from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
+from tests.portal_simulator import BARN, FARM, HOUSE
+
+pytestmark = pytest.mark.usefixtures("home")
 
 FAMILY = "family@example.com"
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def simulator(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, generation: int
-) -> AsyncGenerator[PortalSimulator]:
-    await hass.config.async_set_time_zone("Europe/Berlin")
-    async with portal_at(freezer, NOON, generation) as portal:
-        yield portal
-
-
-@pytest.fixture
-def home(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    simulator: PortalSimulator,
-    caplog: pytest.LogCaptureFixture,
-) -> Home:
-    caplog.set_level(logging.WARNING)
-    return Home(hass, freezer, simulator, caplog)
 
 
 def issues(hass: HomeAssistant) -> list[str | None]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
-import logging
 from typing import Any
 
 import aiohttp
@@ -30,10 +29,12 @@ from custom_components.mtec.portal.pacing import (
     REQUESTS_A_MINUTE,
 )
 from tests.conftest import NOON, SetUp
-from tests.home import Home, most_in, portal_at
+from tests.home import Home, most_in
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, HOUSE, Call, PortalSimulator, Station
 from tests.test_client import BERLIN, CREDENTIALS
+
+pytestmark = pytest.mark.usefixtures("home")
 
 FAMILY = "family@example.com"
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
@@ -46,26 +47,9 @@ def generation() -> int:
 
 
 @pytest.fixture
-async def simulator(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, generation: int
-) -> AsyncGenerator[PortalSimulator]:
-    await hass.config.async_set_time_zone("Europe/Berlin")
-    async with portal_at(freezer, NOON, generation) as portal:
-        yield portal
-
-
-@pytest.fixture
 async def http() -> AsyncGenerator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
-
-
-@pytest.fixture
-def home(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
-) -> Home:
-    caplog.set_level(logging.INFO)
-    return Home(hass, freezer, simulator, caplog)
 
 
 def _client(http: aiohttp.ClientSession, url: str, pacing: Pacing, credentials: Credentials = CREDENTIALS) -> Client:
