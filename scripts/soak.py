@@ -39,7 +39,7 @@ MEASURED: dict[str, Callable[[Powers], float]] = {
     "sensor.haus_am_see_pv_power": lambda powers: powers.pv,
     "sensor.haus_am_see_grid_power": lambda powers: powers.grid,
     "sensor.haus_am_see_battery_power": lambda powers: powers.battery,
-    "sensor.haus_am_see_consumption_power": lambda powers: powers.load,
+    "sensor.haus_am_see_household_consumption": lambda powers: powers.load,
     "sensor.haus_am_see_battery_state_of_charge": lambda powers: powers.soc or 0.0,
     "sensor.energy_butler_battery_power": lambda powers: powers.battery,
     "sensor.energy_butler_battery_state_of_charge": lambda powers: powers.soc or 0.0,
@@ -99,7 +99,7 @@ class Soak:
         self.begin = PLANT.day_start(BEGIN) + timedelta(hours=12)
         self.end = self.begin + timedelta(days=days)
         self.present: set[str] = set()
-        self._seen: dict[str, tuple[str, str]] = {}
+        self._seen: dict[str, str] = {}
 
     def plan(self) -> None:
         """Let every fault strike at random, so that together they strike this share of the requests."""
@@ -122,6 +122,8 @@ class Soak:
                 if day == 0:
                     await home.add_account(self.portal.url, EMAIL, PASSWORD)
                     self.present = set(self._values(home)) - NONE_BEFORE_ANY
+                    if absent := entity_ids - self.present:
+                        raise LookupError(f"These have no value to begin with: {', '.join(sorted(absent))}")
                     self.plan()
                 while now < min(stop, last):
                     now = max(now + POLL, self.portal.clock.now())
@@ -253,6 +255,7 @@ def _report(soak: Soak, before: float, started: float) -> bool:
 async def _run(arguments: argparse.Namespace, started: float) -> bool:
     begin = PLANT.day_start(BEGIN) + timedelta(hours=12)
     with freezegun.freeze_time(begin) as freezer:
+        assert isinstance(freezer, FrozenDateTimeFactory)  # noqa: S101
 
         async def sleep(seconds: float) -> None:
             freezer.tick(seconds)

@@ -190,12 +190,12 @@ async def test_portal_that_is_not_understood(hass: HomeAssistant, hass_client: C
 
 
 async def test_never_set_up(hass: HomeAssistant, hass_client: ClientSessionGenerator) -> None:
-    entry = MockConfigEntry(domain=DOMAIN, title="M-TEC demo", data={CONF_URL: "http://192.0.2.1"}, disabled_by=None)
+    entry = MockConfigEntry(domain=DOMAIN, title="M-TEC demo", data={CONF_URL: "http://127.0.0.1:9"})
     entry.add_to_hass(hass)
     assert await async_setup_component(hass, "diagnostics", {})
     assert await async_setup_component(hass, DOMAIN, {}) is not None
     found = await _of_account(hass, hass_client, entry)
-    assert "192.0.2.1" not in json.dumps(found["entry"])
+    assert "127.0.0.1" not in json.dumps(found["entry"])
 
 
 # What is private
