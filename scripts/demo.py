@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 import contextlib
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 import fcntl
 import ipaddress
 import json
@@ -20,6 +21,7 @@ from typing import Any, cast
 
 import aiohttp
 
+from tests.portal_simulator import HOUSE, plant_of
 from tests.portal_simulator.plants import make_accounts
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -29,7 +31,16 @@ LOG = "home-assistant.log"
 LOOPBACK = "127.0.0.1"
 USER, PASSWORD = "demo", "demo"
 ACCOUNT = make_accounts()["village@example.com"]
-STATION = "Haus am See"  # the one whose history is imported
+STATION = HOUSE.name  # the one whose history is imported
+IMPORTED = {
+    "sensor.haus_am_see_pv_energy_today": "pv",
+    "sensor.haus_am_see_grid_import_today": "import_",
+    "sensor.haus_am_see_grid_export_today": "export",
+    "sensor.haus_am_see_battery_charge_today": "charge",
+    "sensor.haus_am_see_battery_discharge_today": "discharge",
+    "sensor.haus_am_see_consumption_today": "consumption",
+}  # and what the model of the plant calls it
+SEED = 1  # the portal simulator's
 RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
 START_SECONDS = 120
 VALUES_SECONDS = 40
@@ -323,6 +334,29 @@ async def import_history(demo: Demo) -> dict[str, Any]:
     return report
 
 
+async def compare_history(demo: Demo) -> tuple[int, float]:
+    """Ask what the Energy dashboard asks. Return how many days it has, and by how many kWh one differs at the most."""
+    plant = plant_of(HOUSE, SEED)
+    today = datetime.now(HOUSE.zone).date()
+    found = await demo.command(
+        "recorder/statistics_during_period",
+        start_time=plant.day_start(HOUSE.installed).isoformat(),
+        end_time=plant.day_start(today).isoformat(),
+        statistic_ids=list(IMPORTED),
+        period="day",
+        types=["change"],
+        units={"energy": "kWh"},
+    )
+    wanted = [HOUSE.installed + timedelta(days=number) for number in range((today - HOUSE.installed).days)]
+    differences = [0.0]
+    for sensor, part in IMPORTED.items():
+        changes = {
+            datetime.fromtimestamp(row["start"] / 1000, HOUSE.zone).date(): row["change"] for row in found[sensor]
+        }
+        differences += [abs(changes.get(day, 0.0) - getattr(plant.day(day), part)) for day in wanted]
+    return len(wanted), max(differences)
+
+
 @contextlib.asynccontextmanager
 async def demo_house(
     folder: Path, *, account: bool, host: str = LOOPBACK, port: int = 0, simulator_options: Sequence[str] = ()
@@ -438,10 +472,15 @@ async def show_history(demo: Demo) -> None:
     try:
         await fill_energy_dashboard(demo)
         report = await import_history(demo)
+        days, difference = await compare_history(demo)
     except DemoError:
         # The visitor has restarted Home Assistant, and the integration goes on by itself.
         return
-    print(f"It is imported: {report['days']} days with {report['requests']} requests to the portal.", flush=True)
+    print(
+        f"It is imported, with {report['requests']} requests to the portal: {days} days, none of which differs from the"
+        f" plant's energies by more than {difference:.3f} kWh.",
+        flush=True,
+    )
 
 
 async def visit(host: str, port: int, *, account: bool) -> None:
