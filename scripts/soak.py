@@ -26,7 +26,8 @@ from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, PortalSimulator, P
 from tests.test_energy_statistics import ENERGIES, entity_of
 
 EMAIL, PASSWORD = "family@example.com", "sunshine"
-BEGIN = date(2026, 6, 8)
+BEGIN = date(2026, 3, 26)
+"""A week with a change of the clocks and of the month."""
 POLL = timedelta(seconds=61)
 """A little longer than the interval, so that each poll happens in its own step."""
 PLANT = plant_of(HOUSE, SEED)
