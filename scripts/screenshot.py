@@ -4,6 +4,7 @@ import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import contextlib
+from datetime import datetime
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ from scripts.demo import (
     state_folder,
     wait_for_values,
 )
+from tests.portal_simulator import HOUSE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_OPTIONS = (
@@ -39,7 +41,8 @@ BROWSER_OPTIONS = (
 )
 SIZE = {"width": 1200, "height": 900}
 SCALE = 1.5
-MORNING = "2026-06-21T09:30+02:00"  # on the portal: always the same sunny day
+# What the portal tells of today is of no use in a home where it is another day.
+NOON = datetime.now(HOUSE.zone).replace(hour=12, minute=30)
 
 
 def find_browser() -> str:
@@ -79,8 +82,9 @@ async def device(demo: Demo, page: Any) -> None:
     await wait_for_values(demo)
     devices = await demo.command("config/device_registry/list")
     [station] = [each["id"] for each in devices if each["name"] == STATION]
+    await page.set_viewport_size({**SIZE, "height": 1200})
     await page.goto(f"{demo.home}/config/devices/device/{station}")
-    await page.get_by_text("PV power", exact=True).wait_for()
+    await page.get_by_text("Self-sufficiency today", exact=True).wait_for()
 
 
 async def set_up(demo: Demo, page: Any) -> None:
@@ -108,10 +112,10 @@ async def energy(demo: Demo, page: Any) -> None:
 
 
 PICTURES: dict[str, tuple[bool, Sequence[str], Callable[[Demo, Any], Awaitable[None]]]] = {
-    "device": (True, ("--now", MORNING), device),
+    "device": (True, ("--now", NOON.isoformat()), device),
     # Statistics are of the time that Home Assistant lives in, so the portal has to be there, too.
     "energy": (True, (), energy),
-    "set-up": (False, ("--now", MORNING), set_up),
+    "set-up": (False, (), set_up),
 }
 """Whether each picture needs an account set up, the options of the portal, and what brings the browser there."""
 
