@@ -471,7 +471,7 @@ async def check() -> None:
 async def show_history(demo: Demo) -> None:
     """Fill the Energy dashboard with a plant's past."""
     print(
-        f"\nThe history of {STATION} is being imported; the Energy dashboard shows it within ten minutes.", flush=True
+        f"\nThe history of {STATION} is being imported; the Energy dashboard shows it in about ten minutes.", flush=True
     )
     try:
         await fill_energy_dashboard(demo)
