@@ -21,8 +21,6 @@ from custom_components.mtec.const import DOMAIN
 from tests.conftest import GENERATION1, GENERATION2, SetUp
 from tests.home import Home
 
-pytestmark = pytest.mark.usefixtures("home")
-
 BLUEPRINTS = Path(__file__).parent.parent / "blueprints" / "automation" / "mtec"
 FAMILY = "family@example.com"
 

@@ -24,8 +24,6 @@ from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.home import SEED, Home, most_in
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, plant_of
 
-pytestmark = pytest.mark.usefixtures("home")
-
 FAMILY = "family@example.com"
 
 HOUSE_POWER = "sensor.haus_am_see_pv_power"
@@ -416,6 +414,7 @@ async def test_portal_without_tls_where_tls_is_asked_for(home: Home) -> None:
 # How faults are told
 
 
+@pytest.mark.usefixtures("home")
 @GENERATION1
 async def test_faults_strike_as_they_are_told(simulator: PortalSimulator, freezer: FrozenDateTimeFactory) -> None:
     """The next requests, those to a path, those in a time, some at random from a seed; several at once."""

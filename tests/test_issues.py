@@ -7,7 +7,6 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
-import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
@@ -18,8 +17,6 @@ from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE
-
-pytestmark = pytest.mark.usefixtures("home")
 
 FAMILY = "family@example.com"
 HOUR = timedelta(hours=1)
