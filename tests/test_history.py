@@ -200,6 +200,10 @@ def local_day(row: dict[str, Any]) -> date:
     return dt_util.as_local(dt_util.utc_from_timestamp(row["start"])).date()
 
 
+def begins_day(row: dict[str, Any]) -> bool:
+    return dt_util.as_local(dt_util.utc_from_timestamp(row["start"])).hour == 0
+
+
 def each_day(first: date, last: date) -> list[date]:
     return [first + number * DAY for number in range((last - first).days + 1)]
 
@@ -498,14 +502,20 @@ async def test_goes_on_after_a_restart(
     await hass.config_entries.async_unload(home.entry.entry_id)
     assert running.task.cancelled()
     assert hass_storage["mtec.history"]["data"]
-    there = await home.rows("hour")
+    rows = await home.rows("hour")
+    there = set.intersection(
+        *({local_day(row) for row in rows.get(id_, ()) if begins_day(row)} for id_ in home.sensors)
+    )
+    asked = len(simulator.requests)
     await restart(hass, home)
     await finished(hass)
     await home.live_until(datetime(2026, 6, 15, 23, 0, tzinfo=UTC))
     await home.check_days(date(2026, 6, 10), date(2026, 6, 15))
     assert await home.rises()
     curves = [call for call in simulator.requests[asked:] if call.path.endswith("queryStationCurve")]
-    assert len(curves) <= 6 + (2 if there else 1)
+    lacking = {day.isoformat() for day in each_day(date(2026, 6, 10), date(2026, 6, 15)) if day not in there}
+    assert {call.field("date", str) for call in curves} == lacking
+    assert len(curves) == len(lacking)
 
 
 @GENERATION1
