@@ -300,7 +300,10 @@ async def test_day_on_which_the_clocks_change(move_in: MoveIn, clocks_change: da
     installed = datetime(clocks_change.year, clocks_change.month, clocks_change.day, 10, 2, 30, tzinfo=UTC) + DAY
     home = await move_in(at=installed)
     await home.live_until(installed + timedelta(minutes=10), FIVE_MINUTES)
+    asked = len(home.simulator.requests)
     await home.import_history(start=(clocks_change - DAY).isoformat())
+    months = [call for call in home.simulator.requests[asked:] if call.query.get("durationType") == "2"]
+    assert len(months) == len({day.month for day in each_day(clocks_change - DAY, installed.date())})
     await home.check_days(clocks_change - DAY, clocks_change)
     rows = await home.rows("hour")
     for sensor, part in home.sensors.items():

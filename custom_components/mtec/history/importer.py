@@ -18,6 +18,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.unit_conversion import EnergyConverter
 
 from custom_components.mtec.const import DOMAIN, LOGGER
+from custom_components.mtec.energy import STATION_ENERGIES
 from custom_components.mtec.portal import (
     BusyError,
     Client,
@@ -26,6 +27,7 @@ from custom_components.mtec.portal import (
     ResponseError,
     UsageRow,
 )
+from custom_components.mtec.portal.usage import RETRY_AFTER
 
 from .costs import async_fill_costs
 from .spread import ENERGIES, Energy, midnight, spread
@@ -33,12 +35,12 @@ from .statistics import PastHour, Row, Series, async_begun_series, async_series,
 
 LONGEST_WAIT: Final = 660.0
 """Seconds to wait for the first row of a sensor: Home Assistant makes one every five minutes."""
-RETRY_AFTER: Final = (10.0, 60.0, 300.0)
-"""Seconds after which a request is repeated that failed, the last of them again and again."""
 USUAL_SECONDS: Final = 3.0
 """What a request takes, as long as none has been measured."""
 
 _DAY: Final = timedelta(days=1)
+_ROW_FNS: Final = {energy.key: energy.row_fn for energy in STATION_ENERGIES}
+"""What a day's energy in kWh is in the portal's row, by the key of the sensor that counts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class _Sensor:
         """
         if day == self.first_day:
             return self.first.state / self.factor, self.first.end
-        return None if row is None else self.energy.day_fn(row), None
+        return None if row is None else _ROW_FNS[self.energy.key](row), None
 
     def lacks(self, day: date, row: UsageRow | None) -> bool:
         """Return whether hours of a day are missing which are known."""
@@ -270,11 +272,10 @@ class HistoryImport:
         if self.resolution is Resolution.DAYS:
             return ()
         try:
-            usage = await self._ask(partial(self.client.day_usage, self.station_id, day))
+            return await self._ask(partial(self.client.day_curve, self.station_id, day))
         except ResponseError as error:
             LOGGER.warning("The portal gives no curve of %s: %s", day, error)
             return ()
-        return usage.points
 
     async def _async_put(self, sensors: Sequence[_Sensor], days: Sequence[_Day]) -> None:
         """Put days, in order, before the first row of each sensor."""

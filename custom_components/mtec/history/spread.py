@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import accumulate
 from typing import Final
 
-from custom_components.mtec.portal import CurvePoint, UsageRow
+from custom_components.mtec.portal import CurvePoint
 
 HOUR: Final = timedelta(hours=1)
 
@@ -18,13 +18,12 @@ DAYLIGHT: Final = range(6, 18)
 class Energy:
     """An energy of a station that has a past in the portal.
 
-    `key` is that of its sensor. `day_fn` takes the energy of a day in kWh from the portal's row, `power_fn` its power
-    in W from a point of the curve; either may be None, and a negative power counts as none. `usual_hours` are those of
-    the clock over which it is spread evenly where there is no curve.
+    `key` is that of its sensor. `power_fn` takes its power in W from a point of the curve, which may be None; a
+    negative one counts as none. `usual_hours` are those of the clock over which it is spread evenly where there is no
+    curve.
     """
 
     key: str
-    day_fn: Callable[[UsageRow], float | None]
     power_fn: Callable[[CurvePoint], float | None]
     usual_hours: range = WHOLE_DAY
 
@@ -36,35 +35,29 @@ def _negated(value: float | None) -> float | None:
 ENERGIES: Final = (
     Energy(
         key="pv_energy_today",
-        day_fn=lambda row: row.pv,
         power_fn=lambda point: point.pv_power,
         usual_hours=DAYLIGHT,
     ),
     Energy(
         key="grid_import_today",
-        day_fn=lambda row: row.grid_import,
         power_fn=lambda point: point.grid_power,
     ),
     Energy(
         key="grid_export_today",
-        day_fn=lambda row: row.grid_export,
         power_fn=lambda point: _negated(point.grid_power),
         usual_hours=DAYLIGHT,
     ),
     Energy(
         key="battery_charge_today",
-        day_fn=lambda row: row.battery_charge,
         power_fn=lambda point: _negated(point.battery_power),
         usual_hours=DAYLIGHT,
     ),
     Energy(
         key="battery_discharge_today",
-        day_fn=lambda row: row.battery_discharge,
         power_fn=lambda point: point.battery_power,
     ),
     Energy(
         key="consumption_today",
-        day_fn=lambda row: row.consumption,
         power_fn=lambda point: point.consumption_power,
     ),
 )

@@ -1,6 +1,6 @@
 """What a caller can ask the portal for."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from copy import copy
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final, Protocol, Self
@@ -11,7 +11,17 @@ from .errors import ResponseError
 from .generation1 import Generation1
 from .generation2 import Generation2
 from .journal import Journal
-from .models import Credentials, DaySummary, DayUsage, Inverter, InverterReading, Station, StationReading, UsageRow
+from .models import (
+    Credentials,
+    CurvePoint,
+    DaySummary,
+    DayUsage,
+    Inverter,
+    InverterReading,
+    Station,
+    StationReading,
+    UsageRow,
+)
 from .pacing import Pacing
 from .parsing import Period
 from .session import BackgroundSession, MovedError, Requester, Session, SignIn
@@ -119,19 +129,26 @@ class Client:
     async def day_usage(self, station_id: str, day: date) -> DayUsage:
         """Return a day as its five-minute curve and its summary.
 
-        The portal takes a day as 24 hours at an offset from UTC. A day on which the clocks change has two offsets: it
-        is asked for with both, and what belongs to the neighbouring days is left out; its summary is that of its row.
+        The summary of a day on which the clocks change, or where the portal sends none, is that of the day's row.
         """
-        offsets = dict.fromkeys((self._offset(day), self._offset(day + timedelta(days=1))))
-        parts = [await self._part_of_day(station_id, day, offset) for offset in offsets]
-        # Keyed by timestamp: datetimes of one zone compare by the clock, which shows an hour twice in autumn.
-        points = {
-            point.start.timestamp(): point for part in parts for point in part.points if point.start.date() == day
-        }
+        parts = await self._parts_of_day(station_id, day)
+        points = _points_of_day(parts, day)
         summary = parts[0].summary
         if len(parts) > 1 or (points and summary == DaySummary()):
             summary = await self._summary_of_row(station_id, day)
-        return DayUsage(points=tuple(points[key] for key in sorted(points)), summary=summary)
+        return DayUsage(points=points, summary=summary)
+
+    async def day_curve(self, station_id: str, day: date) -> tuple[CurvePoint, ...]:
+        """Return the five-minute curve of a day alone."""
+        return _points_of_day(await self._parts_of_day(station_id, day), day)
+
+    async def _parts_of_day(self, station_id: str, day: date) -> list[DayUsage]:
+        """Return what the portal takes for a day: 24 hours at an offset from UTC.
+
+        A day on which the clocks change has two offsets, and is asked for with both.
+        """
+        offsets = dict.fromkeys((self._offset(day), self._offset(day + timedelta(days=1))))
+        return [await self._part_of_day(station_id, day, offset) for offset in offsets]
 
     async def _part_of_day(self, station_id: str, day: date, offset: int) -> DayUsage:
         return await self._ask(lambda generation: generation.day_usage(self._requester, station_id, day, offset))
@@ -189,3 +206,10 @@ class Client:
         """Return the minutes east of UTC at the day's midnight."""
         midnight = datetime.combine(day, time(), self._time_zone)
         return round((midnight.utcoffset() or timedelta()).total_seconds() / 60)
+
+
+def _points_of_day(parts: Iterable[DayUsage], day: date) -> tuple[CurvePoint, ...]:
+    """Return the points of a day in order, without those of the neighbouring days."""
+    # Keyed by timestamp: datetimes of one zone compare by the clock, which shows an hour twice in autumn.
+    points = {point.start.timestamp(): point for part in parts for point in part.points if point.start.date() == day}
+    return tuple(points[key] for key in sorted(points))
