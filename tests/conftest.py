@@ -13,9 +13,8 @@ from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import generation2, pacing
+from custom_components.mtec.portal import digest_of, generation2, pacing
 from tests.home import Home, portal_at
 from tests.portal_simulator import PortalSimulator
 
@@ -109,7 +108,7 @@ def set_up(hass: HomeAssistant, simulator: PortalSimulator) -> SetUp:
             data={
                 CONF_URL: simulator.url,
                 CONF_EMAIL: email,
-                CONF_DIGEST: _digest(simulator.accounts[email].password),
+                CONF_DIGEST: digest_of(simulator.accounts[email].password),
             },
         )
         entry.add_to_hass(hass)

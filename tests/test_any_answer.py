@@ -16,14 +16,13 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from custom_components.mtec.config_flow import _digest
-from custom_components.mtec.portal import Client, Credentials, Pacing, PortalError, pacing
+from custom_components.mtec.portal import Client, Credentials, Pacing, PortalError, digest_of, pacing
 from tests.odd_portal import OddPortal, odd_portal, raw_server
 from tests.portal_simulator import HOUSE, PortalSimulator
 from tests.test_client import BERLIN
 
 EMAIL, PASSWORD, TOKEN = "Somebody@Example.com", "correct horse battery", "tOkEn-4f2c9a"
-CREDENTIALS = Credentials(EMAIL, _digest(PASSWORD))
+CREDENTIALS = Credentials(EMAIL, digest_of(PASSWORD))
 SECRETS = (
     *(EMAIL, PASSWORD, TOKEN, CREDENTIALS.digest),
     b64encode(CREDENTIALS.digest.encode()).decode(),
@@ -72,7 +71,7 @@ class Bench:
                 simulator.speaks = {generation}
                 kept = _Keeper()
                 async with aiohttp.ClientSession(middlewares=[kept]) as http:
-                    credentials = Credentials("family@example.com", _digest("sunshine"))
+                    credentials = Credentials("family@example.com", digest_of("sunshine"))
                     client = Client(http, credentials, time_zone=BERLIN, url=simulator.url, generation=generation)
                     for question in QUESTIONS:
                         await question(client)

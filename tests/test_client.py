@@ -10,7 +10,6 @@ import aiohttp
 from aiohttp import web
 import pytest
 
-from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.portal import (
     AuthenticationError,
     BatteryReading,
@@ -29,6 +28,7 @@ from custom_components.mtec.portal import (
     StationReading,
     StringReading,
     UsageRow,
+    digest_of,
     session as session_module,
 )
 from tests.conftest import GENERATION1, NOON, VILLAGE
@@ -59,7 +59,7 @@ def client_of(
 def client(http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int) -> Client:
     """A client that knows which generation the portal speaks."""
     password = simulator.accounts[VILLAGE].password
-    return client_of(http, simulator.url, Credentials(VILLAGE, _digest(password)), generation=generation)
+    return client_of(http, simulator.url, Credentials(VILLAGE, digest_of(password)), generation=generation)
 
 
 def near(value: Any, abs: float = 1e-9, rel: float | None = None) -> Any:  # noqa: A002
@@ -334,7 +334,7 @@ async def test_requests_go_one_at_a_time_with_a_pause(
 ) -> None:
     simulator.delay = 0.02
     pacing = Pacing(0.05)
-    digest = _digest(simulator.accounts[VILLAGE].password)
+    digest = digest_of(simulator.accounts[VILLAGE].password)
     clients = [
         Client(
             http,

@@ -10,8 +10,8 @@ from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL, POLL_INTERVAL
+from custom_components.mtec.portal import digest_of
 from tests.conftest import VILLAGE, SetUp
 from tests.portal_simulator import PortalSimulator
 
@@ -208,7 +208,7 @@ async def test_refused_login_is_tried_again_then_the_person_is_asked(
 
 async def _entry_with_password(hass: HomeAssistant, simulator: PortalSimulator, password: str) -> MockConfigEntry:
     entry = MockConfigEntry(
-        domain=DOMAIN, data={CONF_URL: simulator.url, "email": "family@example.com", "digest": _digest(password)}
+        domain=DOMAIN, data={CONF_URL: simulator.url, "email": "family@example.com", "digest": digest_of(password)}
     )
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)

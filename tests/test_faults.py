@@ -17,8 +17,8 @@ from homeassistant.const import CONF_EMAIL, CONF_URL
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.portal import digest_of
 from custom_components.mtec.portal.pacing import REQUESTS_A_MINUTE
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.home import SEED, Home, most_in
@@ -349,7 +349,7 @@ def _entry(url: str) -> MockConfigEntry:
     return MockConfigEntry(
         domain=DOMAIN,
         title=FAMILY,
-        data={CONF_URL: url, CONF_EMAIL: FAMILY, CONF_DIGEST: _digest("sunshine")},
+        data={CONF_URL: url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
     )
 
 

@@ -14,7 +14,6 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
 
-from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_GENERATION, LOOKUP_INTERVAL
 from custom_components.mtec.portal import (
     AuthenticationError,
@@ -31,6 +30,7 @@ from custom_components.mtec.portal import (
     StationReading,
     UsageRow,
     WorkStatus,
+    digest_of,
 )
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal, success
@@ -53,7 +53,7 @@ async def http() -> AsyncGenerator[aiohttp.ClientSession]:
 def client_of(
     http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int | None = None, email: str = VILLAGE
 ) -> Client:
-    credentials = Credentials(email, _digest(simulator.accounts[email].password))
+    credentials = Credentials(email, digest_of(simulator.accounts[email].password))
     return Client(http, credentials, time_zone=BERLIN, url=simulator.url, pacing=Pacing(0), generation=generation)
 
 

@@ -10,8 +10,8 @@ from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
-from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.portal import digest_of
 from custom_components.mtec.stale import GONE_AFTER, GONE_AFTER_LOOKUPS
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
@@ -109,7 +109,7 @@ async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDa
         entry = MockConfigEntry(
             domain=DOMAIN,
             title="erika@example.com",
-            data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: _digest("x")},
+            data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: digest_of("x")},
         )
         entry.add_to_hass(hass)
         await hass.config_entries.async_setup(entry.entry_id)

@@ -17,9 +17,16 @@ from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.config_flow import _digest
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import AuthenticationError, BusyError, Client, Credentials, Pacing, PortalError
+from custom_components.mtec.portal import (
+    AuthenticationError,
+    BusyError,
+    Client,
+    Credentials,
+    Pacing,
+    PortalError,
+    digest_of,
+)
 from custom_components.mtec.portal.pacing import (
     BACKGROUND_REQUESTS_A_MINUTE,
     FIRST_HOLD,
@@ -57,7 +64,7 @@ def _client(http: aiohttp.ClientSession, url: str, pacing: Pacing, credentials: 
 
 
 def _family(http: aiohttp.ClientSession, simulator: PortalSimulator, pacing: Pacing) -> Client:
-    return _client(http, simulator.url, pacing, Credentials(FAMILY, _digest("sunshine")))
+    return _client(http, simulator.url, pacing, Credentials(FAMILY, digest_of("sunshine")))
 
 
 def is_login(call: Call) -> bool:
@@ -75,7 +82,7 @@ async def test_one_at_a_time_with_a_pause_and_a_maximum_a_minute(
     pacing = Pacing()
     clients = [
         _family(http, simulator, pacing),
-        _client(http, simulator.url, pacing, Credentials("barn@example.com", _digest("haystack"))),
+        _client(http, simulator.url, pacing, Credentials("barn@example.com", digest_of("haystack"))),
         _family(http, simulator, pacing).in_background(),
     ]
     await asyncio.gather(*(client.stations() for client in clients for _ in range(30)))
@@ -356,7 +363,7 @@ async def test_set_up_that_fails_again_and_again_signs_in_once(home: Home) -> No
     simulator.faults.add("malformed", matching="RunningOverview")
     entry = MockConfigEntry(
         domain=DOMAIN,
-        data={CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: _digest("sunshine")},
+        data={CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
     )
     entry.add_to_hass(home.hass)
     await home.hass.config_entries.async_setup(entry.entry_id)

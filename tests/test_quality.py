@@ -146,10 +146,11 @@ def _keys(node: ast.expr, tree: ast.AST) -> set[str]:
     raise AssertionError(f"Line {node.lineno}: what translation key is {ast.unparse(node)}?")
 
 
-def _helpers(tree: ast.AST, errors: set[str]) -> dict[str, str]:
+def _helpers(errors: set[str]) -> dict[str, str]:
     """Return the functions that make an error whose key is one of their parameters, and that parameter."""
     return {
         function.name: parameter.arg
+        for tree in MODULES.values()
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef)
         for parameter in function.args.args
@@ -163,8 +164,8 @@ def _helpers(tree: ast.AST, errors: set[str]) -> dict[str, str]:
 def _raised() -> Iterator[tuple[str, str]]:
     """Yield the key of each error that our code makes, with where that is."""
     errors, _ = _error_classes()
+    helpers = _helpers(errors)
     for path, tree in MODULES.items():
-        helpers = _helpers(tree, errors)
         for call, name in _calls(tree):
             where = f"{path.relative_to(MTEC)}:{call.lineno}"
             keywords = {keyword.arg: keyword.value for keyword in call.keywords}

@@ -1,7 +1,6 @@
 """Setting up an account, and signing in again."""
 
 from collections.abc import Mapping
-from hashlib import md5
 from typing import Any, override
 
 from homeassistant.config_entries import ConfigEntryState, ConfigFlow, ConfigFlowResult, FlowType, OptionsFlowWithReload
@@ -32,7 +31,7 @@ from .const import (
     SHORTEST_POLL_INTERVAL,
 )
 from .coordinator import MtecConfigEntry, async_create_client
-from .history.flow import ImportHistoryFlow
+from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .portal import (
     PORTAL_URL,
     AuthenticationError,
@@ -41,14 +40,13 @@ from .portal import (
     PortalConnectionError,
     PortalError,
     ResponseError,
+    digest_of,
 )
 
 SECTION_PORTAL = "portal"
 
 IMPORT_HISTORY = {"next_step_id": "import_history"}
 """What the options are begun with to import history at once."""
-
-CONF_STATIONS = "stations"
 
 _ERRORS: dict[type[PortalError], str] = {
     AuthenticationError: "invalid_auth",
@@ -96,7 +94,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         error = None
         if user_input is not None:
             email = user_input[CONF_EMAIL].strip()
-            credentials = Credentials(email, _digest(user_input.pop(CONF_PASSWORD)))
+            credentials = Credentials(email, digest_of(user_input.pop(CONF_PASSWORD)))
             portal, error = await self._async_try(user_input, credentials)
             if error is None:
                 return self.async_create_entry(
@@ -131,7 +129,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reauth_entry()
         error = None
         if user_input is not None:
-            credentials = Credentials(entry.data[CONF_EMAIL], _digest(user_input.pop(CONF_PASSWORD)))
+            credentials = Credentials(entry.data[CONF_EMAIL], digest_of(user_input.pop(CONF_PASSWORD)))
             known = entry.data.get(CONF_GENERATION)
             generation, error = await self._async_sign_in(entry.data[CONF_URL], credentials, known)
             if error is None:
@@ -148,7 +146,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         email = entry.data.get(CONF_EMAIL)
         error = None
         if user_input is not None:
-            credentials = None if email is None else Credentials(email, _digest(user_input.pop(CONF_PASSWORD)))
+            credentials = None if email is None else Credentials(email, digest_of(user_input.pop(CONF_PASSWORD)))
             portal, error = await self._async_try(user_input, credentials, entry.unique_id)
             if error is None:
                 secret = {} if credentials is None else {CONF_DIGEST: credentials.digest}
@@ -264,11 +262,6 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
         """Return the names of the stations that are followed, by id; none while the account is not loaded."""
         coordinator = getattr(self.config_entry, "runtime_data", None)
         return {} if coordinator is None else {part.id: part.name for part in coordinator.data.stations.values()}
-
-
-def _digest(password: str) -> str:
-    """Return what the portal asks for instead of the password."""
-    return md5(password.encode(), usedforsecurity=False).hexdigest()
 
 
 def _portal_url(typed: str) -> str | None:

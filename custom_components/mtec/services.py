@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Final
 
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.service import async_get_config_entry
 from homeassistant.util import dt as dt_util
@@ -12,7 +11,7 @@ import voluptuous as vol
 
 from .const import DOMAIN
 from .coordinator import MtecConfigEntry, Part
-from .history.export import UsageExport, async_range_error
+from .history.export import UsageExport, async_range_error, invalid
 from .history.importer import Resolution
 from .history.jobs import async_import_history
 from .portal import StationReading
@@ -87,7 +86,7 @@ async def _async_export_csv(call: ServiceCall) -> ServiceResponse:
     try:
         csv_format = CsvFormat(decimal=call.data[ATTR_DECIMAL], delimiter=call.data[ATTR_DELIMITER])
     except ValueError as error:
-        raise _invalid("same_separators") from error
+        raise invalid("same_separators") from error
     if ATTR_FILENAME not in call.data:
         return await export.async_text(csv_format)
     path = await call.hass.async_add_executor_job(_target, call.hass, call.data[ATTR_FILENAME])
@@ -104,7 +103,7 @@ async def _async_import_history(call: ServiceCall) -> ServiceResponse:
     entry, station = _station(call)
     start = call.data.get(ATTR_START)
     if start is not None and start > dt_util.now().date():
-        raise _invalid("start_in_future")
+        raise invalid("start_in_future")
     return await async_import_history(call.hass, entry, station, start, Resolution(call.data[ATTR_RESOLUTION]))
 
 
@@ -135,12 +134,12 @@ def _station(call: ServiceCall) -> tuple[MtecConfigEntry, Part[StationReading]]:
         else [async_get_config_entry(call.hass, DOMAIN, entry_id)]
     )
     if not entries:
-        raise _invalid("no_account")
+        raise invalid("no_account")
     stations = [(entry, station) for entry in entries for station in entry.runtime_data.data.stations.values()]
     if not stations:
-        raise _invalid("no_station")
+        raise invalid("no_station")
     if len(stations) > 1:
-        raise _invalid("several_stations", stations=", ".join(station.name for _, station in stations))
+        raise invalid("several_stations", stations=", ".join(station.name for _, station in stations))
     return stations[0]
 
 
@@ -151,13 +150,13 @@ def _station_of_device(
     device = dr.async_get(hass).async_get(device_id)
     ids = [] if device is None else [id_ for domain, id_ in device.identifiers if domain == DOMAIN]
     if device is None or not ids or entry_id not in {None, device.config_entry_id}:
-        raise _invalid("unknown_device")
+        raise invalid("unknown_device")
     entry: MtecConfigEntry = async_get_config_entry(hass, DOMAIN, device.config_entry_id)
     account = entry.runtime_data.data
     inverter = account.inverters.get(ids[0])
     station = account.stations.get(ids[0] if inverter is None else inverter.station_id)
     if station is None:
-        raise _invalid("unknown_device")
+        raise invalid("unknown_device")
     return entry, station
 
 
@@ -166,20 +165,16 @@ def _target(hass: HomeAssistant, filename: str) -> Path:
     typed = Path(filename)
     own_folder = Path(hass.config.path(DOMAIN)).resolve()
     if not filename.isprintable() or typed.suffix.lower() != ".csv" or len(typed.name.encode()) > _LONGEST_NAME:
-        raise _invalid("bad_filename", filename=filename)
+        raise invalid("bad_filename", filename=filename)
     if not typed.is_absolute():
         if "/" in filename or "\\" in filename:
-            raise _invalid("bad_filename", filename=filename)
+            raise invalid("bad_filename", filename=filename)
         return own_folder / filename
     try:
         path = typed.resolve()
         allowed = path.parent == own_folder or hass.config.is_allowed_path(str(path))
     except (OSError, RuntimeError) as error:
-        raise _invalid("path_not_allowed", path=filename) from error
+        raise invalid("path_not_allowed", path=filename) from error
     if not allowed or path.is_dir():
-        raise _invalid("path_not_allowed", path=filename)
+        raise invalid("path_not_allowed", path=filename)
     return path
-
-
-def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
-    return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)

@@ -56,9 +56,8 @@ class Absences:
         missing = [
             id_ for id_, device in devices.items() if id_ not in listed and device.via_device_id not in unsure_devices
         ]
-        known = dict(self._absences)
         # What is neither listed nor missing nor a device any more is forgotten.
-        kept = {id_: absence for id_, absence in known.items() if id_ in devices and id_ not in listed}
+        kept = {id_: absence for id_, absence in self._absences.items() if id_ in devices and id_ not in listed}
         now = dt_util.utcnow()
         gone: list[str] = []
         for id_ in missing:
@@ -71,7 +70,7 @@ class Absences:
             LOGGER.info("The portal has not listed %s since %s: it is removed", devices[id_].name, kept[id_]["since"])
             registry.async_remove_device(devices[id_].id)
             del kept[id_]
-        if kept != known:
+        if kept != self._absences:
             self._absences = kept
             self._store.async_delay_save(lambda: self._absences, _SAVE_DELAY)
         return gone

@@ -1,9 +1,10 @@
 """Usage taken out of the portal by an action: into a file or a response."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows,
 from custom_components.mtec.portal.usage import RangeError, UsagePart, UsageQuery, UsageReport, UsageType, read_usage
 from custom_components.mtec.portal.whole_file import WholeFile
 
-from .progress import Progress
+from .progress import ProgressNotification
 
 LONGEST_CURVE: Final = 366
 """Days of five-minute curves that a response may hold. Files may be longer."""
@@ -70,7 +71,7 @@ class UsageExport:
         """Write the CSV to a file and return a report. Makes the file's folder if the one above it is there."""
         being_written = self.hass.data.setdefault(_BEING_WRITTEN, set())
         if path in being_written:
-            raise _invalid("file_in_use", path=str(path))
+            raise invalid("file_in_use", path=str(path))
         being_written.add(path)
         try:
             return await self._async_run(self._async_file(csv_format, path))
@@ -79,7 +80,7 @@ class UsageExport:
 
     def _check_length(self) -> None:
         if self.query.type is UsageType.DAY and self.query.days > LONGEST_CURVE:
-            raise _invalid("too_long", days=str(LONGEST_CURVE))
+            raise invalid("too_long", days=str(LONGEST_CURVE))
 
     async def _async_run(self, job: Coroutine[Any, Any, JsonObjectType]) -> JsonObjectType:
         """Return what a job returns that ends when the account is unloaded."""
@@ -143,7 +144,7 @@ class UsageExport:
         """Yield the usage part by part, reported, and show how far it is."""
         client = self.entry.runtime_data.client.in_background()
         parts = read_usage(client, self.station.id, self.query)
-        async with Progress(self.hass, station=self.station.name) as progress, aclosing(parts):
+        async with ProgressNotification(self.hass, station=self.station.name) as progress, aclosing(parts):
             async for part in parts:
                 report.add(part)
                 progress.show(part.progress)
@@ -153,7 +154,7 @@ class UsageExport:
 @callback
 def async_range_error(error: RangeError, station: str) -> ServiceValidationError:
     """Return what is wrong with a range as an error for people."""
-    return _invalid(error.problem, station=station, day="" if error.day is None else error.day.isoformat())
+    return invalid(error.problem, station=station, day="" if error.day is None else error.day.isoformat())
 
 
 @callback
@@ -166,7 +167,8 @@ def async_portal_error(error: PortalError) -> HomeAssistantError:
     )
 
 
-def _invalid(key: str, **placeholders: str) -> ServiceValidationError:
+def invalid(key: str, **placeholders: str) -> ServiceValidationError:
+    """Return what makes no sense in a question as an error for people."""
     return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
 
 
@@ -177,13 +179,17 @@ def _begin(file: WholeFile, path: Path, header: str) -> None:
 
 
 def _reported(report: UsageReport) -> JsonObjectType:
-    days: list[Any] = [day.isoformat() for day in report.days_without_data[:MOST_DAYS_LISTED]]
     return {
         "first": None if report.first is None else report.first.isoformat(),
         "last": None if report.last is None else report.last.isoformat(),
-        "days_without_data": days,
-        "days_without_data_count": len(report.days_without_data),
+        **without_data(report.days_without_data),
     }
+
+
+def without_data(days: Sequence[date]) -> JsonObjectType:
+    """Return the days without data as a response has them: counted, and the first of them listed."""
+    listed: list[Any] = [day.isoformat() for day in days[:MOST_DAYS_LISTED]]
+    return {"days_without_data": listed, "days_without_data_count": len(days)}
 
 
 def _sums(summaries: list[dict[str, Any]]) -> JsonObjectType:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
@@ -16,11 +16,8 @@ from custom_components.mtec.const import DOMAIN, LOGGER
 from custom_components.mtec.coordinator import MtecConfigEntry, Part
 from custom_components.mtec.portal import PortalError, StationReading
 
-from .export import async_portal_error
+from .export import async_portal_error, without_data
 from .importer import HistoryImport, NothingRecordedError, Report, Resolution
-
-MOST_DAYS_LISTED: Final = 366
-"""Days without data that a response lists; it counts them all."""
 
 _VERSION: Final = 1
 
@@ -50,6 +47,11 @@ class HistoryJobs:
     running: dict[str, Running] = field(default_factory=dict)
     _jobs: dict[str, _Job] | None = None
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _store: Store[dict[str, _Job]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep what is not finished in one store, which writes one after the other."""
+        self._store = Store(self.hass, _VERSION, f"{DOMAIN}.history")
 
     async def async_begin(
         self,
@@ -160,10 +162,6 @@ class HistoryJobs:
     async def _async_save(self) -> None:
         await self._store.async_save(await self._async_load())
 
-    @property
-    def _store(self) -> Store[dict[str, _Job]]:
-        return Store(self.hass, _VERSION, f"{DOMAIN}.history")
-
 
 _JOBS: HassKey[HistoryJobs] = HassKey(f"{DOMAIN}_history_jobs")
 
@@ -197,15 +195,13 @@ async def async_import_history(
 
 def _response(report: Report) -> JsonObjectType:
     days = sorted(report.imported)
-    without: list[Any] = [day.isoformat() for day in report.without_data[:MOST_DAYS_LISTED]]
     return {
         "requests": report.requests,
         "days": len(days),
         "hours": report.hours,
         "first": days[0].isoformat() if days else None,
         "last": days[-1].isoformat() if days else None,
-        "days_without_data": without,
-        "days_without_data_count": len(report.without_data),
+        **without_data(report.without_data),
         "energy": _rounded(report.energy),
         "costs": _rounded(report.costs),
         "not_recorded": list(report.not_recorded),

@@ -14,7 +14,7 @@ SHOW_AFTER: Final = 10.0
 """Seconds after which something is worth a notification."""
 
 
-class Progress:
+class ProgressNotification:
     """A notification about something that takes long, there until the end of this context."""
 
     def __init__(self, hass: HomeAssistant, **placeholders: str) -> None:

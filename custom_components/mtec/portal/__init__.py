@@ -19,6 +19,7 @@ from .models import (
     StringReading,
     UsageRow,
     WorkStatus,
+    digest_of,
 )
 from .pacing import Pacing
 
@@ -47,4 +48,5 @@ __all__ = [
     "StringReading",
     "UsageRow",
     "WorkStatus",
+    "digest_of",
 ]

@@ -8,7 +8,6 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import asdict
 from datetime import date, datetime, tzinfo
 from getpass import getpass
-from hashlib import md5
 import json
 import os
 from pathlib import Path
@@ -20,7 +19,7 @@ import aiohttp
 
 from .client import PORTAL_URL, Client
 from .errors import AuthenticationError, PortalError
-from .models import Credentials, Inverter, Station
+from .models import Credentials, Inverter, Station, digest_of
 from .pacing import PAUSE, Pacing
 from .redaction import Redaction
 from .table import DECIMALS, DELIMITERS, CsvFormat, csv_header, csv_rows, record
@@ -388,7 +387,7 @@ def _credentials(arguments: argparse.Namespace) -> Credentials | None:
             password = getpass()
     if not email or not password:
         raise _MisuseError("Give --email and --password, or MTEC_EMAIL and MTEC_PASSWORD, or --demo.")
-    return Credentials(email, md5(password.encode(), usedforsecurity=False).hexdigest())
+    return Credentials(email, digest_of(password))
 
 
 def _time_zone(name: str | None) -> tzinfo:

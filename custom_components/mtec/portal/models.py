@@ -9,11 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from hashlib import md5
+
+
+def digest_of(password: str) -> str:
+    """Return what the portal asks for instead of a password."""
+    return md5(password.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What signs in to an account: the e-mail and the digest of the password, md5 in hexadecimal."""
+    """What signs in to an account: the e-mail and the digest of the password."""
 
     email: str = field(repr=False)
     digest: str = field(repr=False)
