@@ -33,36 +33,11 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 """The words of a name such as stationStatusTip."""
 _ID_WORDS = {"id", "ids", "sn", "no", "key", "serial", "name"}
 _PERSONAL_WORDS = {
-    *(
-        "mail",
-        "email",
-        "phone",
-        "mobile",
-        "tel",
-        "telephone",
-        "owner",
-        "installer",
-        "ip",
-        "mac",
-        "ssid",
-        "imei",
-        "iccid",
-    ),
-    *("addr", "address", "street", "house", "city", "county", "province", "country", "post", "postal", "postcode"),
-    *(
-        "iccid",
-        "zip",
-        "zipcode",
-        "lat",
-        "lng",
-        "lon",
-        "latitude",
-        "longitude",
-        "location",
-        "coordinate",
-        "coordinates",
-        "geo",
-    ),
+    *("mail", "email", "phone", "mobile", "tel", "telephone", "owner", "installer"),
+    *("ip", "mac", "ssid", "imei", "iccid"),
+    *("addr", "address", "street", "house", "city", "county", "province", "country"),
+    *("post", "postal", "postcode", "zip", "zipcode"),
+    *("lat", "lng", "lon", "latitude", "longitude", "location", "coordinate", "coordinates", "geo"),
 }
 _SECRET_KEY = re.compile(r"token|password|digest|salt|secret", re.IGNORECASE)
 
