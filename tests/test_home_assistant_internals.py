@@ -6,10 +6,9 @@ import importlib
 import logging
 from pathlib import Path
 import sys
-from typing import Any, cast
+from typing import Any
 
-from homeassistant.components import energy, recorder
-from homeassistant.components.energy.data import EnergyPreferencesUpdate
+from homeassistant.components import recorder
 from homeassistant.components.recorder import Recorder
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_EMAIL, CONF_URL, __version__
@@ -27,19 +26,6 @@ from tests.portal_simulator import HOUSE, PortalSimulator
 FAMILY, ENTRY_ID = "family@example.com", "family"
 MTEC = Path(__file__).parent.parent / "custom_components" / DOMAIN
 INTERNALS = MTEC / "home_assistant_internals.py"
-BOUGHT = "sensor.haus_am_see_grid_import_today"
-GRID: dict[str, Any] = {
-    "type": "grid",
-    "stat_energy_from": BOUGHT,
-    "stat_energy_to": None,
-    "stat_cost": None,
-    "entity_energy_price": None,
-    "number_energy_price": 0.32,
-    "stat_compensation": None,
-    "entity_energy_price_export": None,
-    "number_energy_price_export": None,
-    "cost_adjustment_day": 0,
-}
 
 
 def _guarded(*, component: str) -> list[tuple[str, str]]:
@@ -170,6 +156,31 @@ async def test_method_of_the_recorder_is_gone(
         entry = await _load_account(hass, simulator, monkeypatch)
     await _check_account_lives(hass, entry)
     await _check_import_says_so(hass, entry)
+
+
+@GENERATION1
+@pytest.mark.parametrize(("module", "name"), ENERGY_NAMES)
+async def test_name_of_the_energy_dashboard_is_gone(
+    hass: HomeAssistant, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    """The account loads, and the import itself can run; what it says of the costs, its own tests show."""
+    with monkeypatch.context() as patch:
+        patch.delattr(f"{module}.{name}")
+        entry = await _load_account(hass, simulator, monkeypatch)
+    await _check_account_lives(hass, entry)
+    internals = importlib.import_module(f"custom_components.{DOMAIN}.home_assistant_internals")
+    assert internals.is_supported(internals.Feature.IMPORT)
+    with pytest.raises(HomeAssistantError, match="fills in the costs with"):
+        internals.check_supported(internals.Feature.COSTS)
+
+
+@GENERATION1
+async def test_all_is_supported_by_this_version(
+    hass: HomeAssistant, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _load_account(hass, simulator, monkeypatch)
+    internals = importlib.import_module(f"custom_components.{DOMAIN}.home_assistant_internals")
+    assert all(internals.is_supported(feature) for feature in internals.Feature)
 
 
 @GENERATION1
