@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from math import ceil
 from typing import Any, override
@@ -134,10 +134,15 @@ class Part[ReadingT]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyBalance:
-    """A station's energies of today and of yesterday, None where the portal has no row of that day."""
+    """A station's daily energies of `day`, the day before and the rest of their months, as far as there is a row."""
 
-    today: UsageRow | None
-    yesterday: UsageRow | None
+    day: date
+    rows: Mapping[date, UsageRow]
+
+    @property
+    def today(self) -> UsageRow | None:
+        """The energies of today, None if the portal has no row of it."""
+        return self.rows.get(self.day)
 
     @property
     def self_consumption(self) -> float | None:
@@ -368,7 +373,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         yesterday = today - timedelta(days=1)
         months = dict.fromkeys((day.year, day.month) for day in (yesterday, today))
         rows = {row.start: row for month in months for row in await self.client.month_rows(station_id, *month)}
-        return EnergyBalance(today=rows.get(today), yesterday=rows.get(yesterday))
+        return EnergyBalance(day=today, rows=rows)
 
     def _station_part(self, station: Station) -> Part[StationReading]:
         """Return a station to poll, known to Home Assistant before its inverters refer to it."""

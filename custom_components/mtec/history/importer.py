@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import partial
 from itertools import count
+from operator import attrgetter
 from time import monotonic
 from typing import Final
 
@@ -18,7 +19,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.unit_conversion import EnergyConverter
 
 from custom_components.mtec.const import DOMAIN, LOGGER
-from custom_components.mtec.energy import STATION_ENERGIES
+from custom_components.mtec.energy_sensor import STATION_ENERGIES
 from custom_components.mtec.portal import (
     BusyError,
     Client,
@@ -39,7 +40,7 @@ USUAL_SECONDS: Final = 3.0
 """What a request takes, as long as none has been measured."""
 
 _DAY: Final = timedelta(days=1)
-_ROW_FNS: Final = {energy.key: energy.row_fn for energy in STATION_ENERGIES}
+_ROW_FNS: Final = {energy.key: attrgetter(energy.row_energy) for energy in STATION_ENERGIES if energy.row_energy}
 """What a day's energy in kWh is in the portal's row, by the key of the sensor that counts it."""
 
 

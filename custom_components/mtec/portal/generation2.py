@@ -207,6 +207,7 @@ class Generation2:
             total=newest.energies(_TOTAL, has_battery=battery != BatteryReading()),
             faults=newest.codes(_FAULTS),
             warnings=newest.codes(_WARNINGS),
+            measured=newest.measured(_TODAY, self._time_zone),
         )
 
     async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
@@ -309,15 +310,23 @@ class _Newest:
 
     def __init__(self, points: list[Mapping[str, Any]]) -> None:
         self._fields: dict[str, Any] = {}
+        self._stamps: dict[str, Any] = {}
         missing = set(_IEC_PATH)
         for point in sorted(points, key=lambda point: values.number(point.get("dataTime")) or 0.0, reverse=True):
             data = mapping(point.get("data"))
             found = {name: data[name] for name in missing if data.get(name) is not None and _is_value(data[name])}
             self._fields |= found
+            self._stamps |= dict.fromkeys(found, point.get("dataTime"))
             missing -= found.keys()
 
     def number(self, name: str) -> float | None:
         return values.number(self._fields.get(name))
+
+    def measured(self, names: Mapping[str, str], time_zone: tzinfo) -> datetime | None:
+        """Return when the oldest of the named values was measured, None if there is none or its point has no time."""
+        stamps = [values.moment(self._stamps[name], time_zone) for name in names.values() if name in self._stamps]
+        known = [stamp for stamp in stamps if stamp is not None]
+        return min(known) if known and len(known) == len(stamps) else None
 
     def power(self, name: str) -> float | None:
         """Return W. Unlike the energies, powers come without a word on their unit: kW, as a device's in generation 1.

@@ -150,7 +150,7 @@ class InverterReading:
     """An inverter now: W, Hz, its temperatures (by the sensor's number from 1) in °C.
 
     It has the phases and backup phases (1 to 3) and the PV strings (from 1) that are there. `faults` and `warnings` are
-    words of flags by their number from 1; 0 is none.
+    words of flags by their number from 1; 0 is none. `measured` is when the energies of today were measured.
     """
 
     battery: BatteryReading
@@ -168,6 +168,7 @@ class InverterReading:
     total: Energies = Energies()
     faults: Mapping[int, int] = field(default_factory=dict)
     warnings: Mapping[int, int] = field(default_factory=dict)
+    measured: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
