@@ -257,7 +257,10 @@ async def test_spellings_of_a_station(http: aiohttp.ClientSession, data: Any, ex
             {"A": "A"},
         ),
         ([{"deviceSn": "A", "deviceType": 2, "children": [{"deviceSn": "A", "deviceType": 2}]}, None, 7], {"A": "A"}),
-        ([{"deviceSn": "B", "deviceType": 5}, {"deviceType": None}], {}),
+        # Where none is said to be an inverter, it is the first with a serial number, best one without a type.
+        ([{"deviceSn": "B", "deviceType": 5}, {"deviceType": None}], {"B": "B"}),
+        ([{"deviceSn": "L", "deviceType": 1}, {"serialNum": "A"}, {"deviceSn": "B"}], {"A": "A"}),
+        ([{"deviceType": 5}, {"deviceName": "Roof"}], {}),
     ],
 )
 async def test_trees_of_devices(http: aiohttp.ClientSession, data: Any, expected: dict[str, str]) -> None:

@@ -801,7 +801,8 @@ async def test_generation_2_refuses_bad_logins(password: str) -> None:
         (NOW, {"id": "1"}, None),
         (INFO, {}, None),
         ("core/device/getListByStation/1", {}, None),
-        ("core/power/station/monitoring/getPage", {"pageNum": "1", "pageSize": "50"}, None),
+        ("core/power/station/monitoring/getPage", {"pageNum": "0"}, None),
+        ("core/power/station/monitoring/getPage", {"pageSize": "x"}, None),
     ],
 )
 async def test_generation_2_refuses_bad_requests(path: str, query: dict[str, str], body: Any) -> None:
