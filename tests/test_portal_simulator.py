@@ -849,7 +849,7 @@ async def test_what_is_not_spoken_is_not_there(speaks: set[int], other: str) -> 
 
 
 async def test_the_demo_account_plays_what_was_observed() -> None:
-    """As M-TEC-API's client reads it: a station's numbers are numbers, a device's carry their unit where it is given."""
+    """As M-TEC-API's client reads it: the numbers of a station are numbers."""
     async with portal(email="") as (simulator, client):
         data = await client.data("login/demoManager", {"channel": 1, "email": "2312942037@qq.com"})
         client.headers["Authorization"] = data["token"]
@@ -876,6 +876,7 @@ async def test_the_demo_account_plays_what_was_observed() -> None:
 
 
 async def test_devices_of_the_demo_account_are_as_observed() -> None:
+    """As M-TEC-API's client reads them: a value carries its unit wherever one is given."""
     async with portal(email="2312942037@qq.com") as (simulator, client):
         powers = plant_of(HOUSE, simulator.seed).power(NOON)
         (listed,) = await client.data("managerv2/station/devices/query", stationId=HOUSE.station_id)
@@ -891,10 +892,7 @@ async def test_devices_of_the_demo_account_are_as_observed() -> None:
         assert battery["SOC"] == pytest.approx(powers.soc, abs=0.051)
         assert [row["cell1"] for row in device[206]] == [{"value": "L1"}, {"value": "L2"}, {"value": "L3"}]
         cells = {cell["field"]: cell["value"] for row in device[206] for cell in row.values() if "field" in cell}
-        names = [
-            *("Invt_{}_P", "Vgrid_Phase{}", "Igrid_Phase{}", "PmeterPhase{}"),
-            *(f"Backup_{{}}_{x}" for x in "VIPF"),
-        ]
+        names = ["Invt_{}_P", "Vgrid_Phase{}", "Igrid_Phase{}", "PmeterPhase{}", *(f"Backup_{{}}_{x}" for x in "VIPF")]
         assert set(cells) == {name.format(phase) for phase in "ABC" for name in names}
         assert {type(value) for value in cells.values()} == {float}
         for number, row in enumerate(device[502], 1):
@@ -911,9 +909,8 @@ async def test_a_spelling_is_of_an_account_and_the_plant_is_the_same() -> None:
         demo = (await client.now(HOUSE))["dataNodeMap"]
         assert {type(node["currentData"]) for node in family.values()} == {str}
         assert {type(node["currentData"]) for node in demo.values()} == {float}
-        assert {name: signed(node) for name, node in demo.items()} == {
-            name: signed(node) for name, node in family.items()
-        }
+        assert demo.keys() == family.keys()
+        assert [signed(demo[name]) for name in family] == [signed(node) for node in family.values()]
 
 
 OVERVIEW = {
@@ -926,7 +923,8 @@ OVERVIEW = {
         f"arrow{flow}": int
         for flow in ("ModuleInverter", "InverterGrid", "GridInverter", "InverterLoad", "LoadInverter")
     },
-    **{f"arrow{flow}": int for flow in ("BatteryInverter", "InverterBattery")},
+    **{f"arrow{flow}": int for flow in ("InverterGrid", "GridInverter", "InverterLoad", "LoadInverter")},
+    **{f"arrow{flow}": int for flow in ("ModuleInverter", "BatteryInverter", "InverterBattery")},
     **dict.fromkeys(("pac", "pmeterTotal", "pload", "eday", "emonth", "eyear", "etotal", "soc", "batteryP"), float),
     **{f"{name}Unit": str for name in ("pac", "pmeterTotal", "pload", "eday", "emonth", "eyear", "etotal", "batteryP")},
 }
