@@ -297,7 +297,7 @@ def test_without_home_assistant(portal: str) -> None:
 
 
 def test_progress_on_a_terminal_and_none_in_a_pipe(portal: str, tmp_path: Path) -> None:
-    words = ("--demo", "--url", portal, "usage", "--type", "year", "--start", "2023-01-01", "--end", "2023-05-01")
+    words = ("--demo", "--url", portal, "usage", "--type", "year", "--start", "2023-01-01", "--end", "2023-04-30")
     controller, terminal = pty.openpty()
     shown = start(*words, "--file", str(tmp_path / "usage.csv"), stderr=terminal)
     shown.wait()

@@ -37,6 +37,10 @@ class Generation(SignIn, Protocol):
     def device_ids(self) -> Mapping[str, str]:
         """The portal's ids of inverters by serial number, where it knows them by another."""
 
+    @property
+    def power_units(self) -> Mapping[str, str]:
+        """The unit of powers sent without one by the inverter's serial number, as far as it is found out."""
+
     async def stations(self, session: Requester) -> list[Station]:
         """Return the account's stations."""
 
@@ -97,6 +101,14 @@ class Client:
     def device_ids(self) -> Mapping[str, str]:
         """The portal's ids of inverters by serial number, where it knows them by another."""
         return self._spoken().device_ids
+
+    @property
+    def power_units(self) -> Mapping[str, str]:
+        """The unit of powers sent without one, "W" or "kW", by the inverter's serial number, as far as it is found out.
+
+        An inverter that is not there is taken to send kW.
+        """
+        return self._spoken().power_units
 
     def in_background(self) -> Self:
         """Return this client with requests that wait while others poll: for long jobs."""

@@ -42,8 +42,8 @@ _GRID = 206
 _STRINGS = 502
 """`labelId` of the nodes of a device."""
 
-_TEMPERATURE = "Temperature"
-"""The fields of the inverter's temperatures, without their number."""
+_CELSIUS = ("℃", "°C")
+"""Both spellings of the unit of a temperature."""
 
 
 class Generation1:
@@ -55,6 +55,7 @@ class Generation1:
     def __init__(self, time_zone: tzinfo) -> None:
         self._time_zone = time_zone
         self.device_ids: dict[str, str] = {}
+        self.power_units: Mapping[str, str] = {}
 
     def login(self, credentials: Credentials | None) -> Request:
         """Return the login request; None asks for the public demo account."""
@@ -111,6 +112,8 @@ class Generation1:
     async def station_reading(self, session: Requester, station_id: str) -> StationReading:
         """Return a station's values of now."""
         data = required(await session.request(_get("curve/station/getSingleStationDataV2", id=station_id)))
+        if values.flag(data.get("allInverterOffline")):
+            return StationReading()
         energy = mapping(data.get("accumulatedData"))
         nodes = mapping(data.get("dataNodeMap"))
         return StationReading(
@@ -149,7 +152,7 @@ class Generation1:
             ),
             phases=dict(_phases(fields)),
             strings=dict(_strings(rows(nodes.get(_STRINGS)))),
-            temperatures=dict(_temperatures([row for label in _INVERTER for row in rows(nodes.get(label))])),
+            temperatures=dict(_temperatures(next(filter(None, (rows(nodes.get(label)) for label in _INVERTER)), []))),
         )
 
     async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
@@ -236,11 +239,19 @@ def _phases(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, Phas
 
 
 def _temperatures(cells: list[Mapping[str, Any]]) -> Iterator[tuple[int, float]]:
-    for cell in cells:
-        name, _, number = str(cell.get("field")).partition(_TEMPERATURE)
-        value = _cell_number(cell)
-        if not name and number.isdecimal() and value is not None:
-            yield int(number), value
+    """Yield the temperatures among an inverter's fields with their positions from 1 on.
+
+    A sensor without a value has a position too, so that the others keep theirs when it is lost.
+    """
+    for number, cell in enumerate(filter(_is_temperature, cells), start=1):
+        if (value := _cell_number(cell)) is not None:
+            yield number, value
+
+
+def _is_temperature(cell: Mapping[str, Any]) -> bool:
+    """Return whether the unit of a cell is °C. It may be written behind the value alone."""
+    unit = values.text(cell.get("unit")) or values.text(cell.get("value")) or ""
+    return unit.endswith(_CELSIUS)
 
 
 def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading]]:

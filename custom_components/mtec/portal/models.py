@@ -2,7 +2,7 @@
 
 Signs: grid positive = drawn from the grid, negative = fed in; battery positive = discharging, negative = charging.
 
-What has a default is not known in every generation of the API.
+What only one generation of the API has is None in the other.
 """
 
 from collections.abc import Mapping
@@ -47,17 +47,20 @@ class Inverter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationReading:
-    """A station now: energies in kWh, powers in W, the battery's state of charge in %, the logger's signal in dBm."""
+    """A station now: energies in kWh, powers in W, the battery's state of charge in %, the logger's signal in dBm.
 
-    pv_energy_today: float | None
-    pv_energy_this_month: float | None
-    pv_energy_this_year: float | None
-    pv_energy_total: float | None
-    pv_power: float | None
-    grid_power: float | None
-    battery_power: float | None
-    consumption_power: float | None
-    state_of_charge: float | None
+    All are None while all inverters are offline: the values that the portal still has are old.
+    """
+
+    pv_energy_today: float | None = None
+    pv_energy_this_month: float | None = None
+    pv_energy_this_year: float | None = None
+    pv_energy_total: float | None = None
+    pv_power: float | None = None
+    grid_power: float | None = None
+    battery_power: float | None = None
+    consumption_power: float | None = None
+    state_of_charge: float | None = None
     grid_outage: bool | None = None
     backup_power: float | None = None
     installed_power: float | None = None

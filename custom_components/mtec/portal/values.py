@@ -10,7 +10,7 @@ from .errors import ResponseError
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
 _TO_KWH = {"wh": 1e-3, "kwh": 1.0, "mwh": 1e3, "gwh": 1e6}
-_TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9}
+_TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9, "wp": 1.0, "kwp": 1e3, "mwp": 1e6}
 
 _TRUE = {"1", "true"}
 _FALSE = {"0", "false"}
@@ -33,7 +33,7 @@ def energy(raw: Any, unit: Any) -> float | None:
 
 
 def power(raw: Any, unit: Any) -> float | None:
-    """Return W from a value and the unit the portal gave with it: W, kW, MW or GW.
+    """Return W from a value and the unit the portal gave with it: W, kW, MW or GW, or for a peak power Wp, kWp or MWp.
 
     None if there is no value, or its unit is missing or not one of power.
     """
