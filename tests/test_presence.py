@@ -9,7 +9,7 @@ from custom_components.mtec.portal import StationReading, UsageRow
 from custom_components.mtec.presence import is_present
 
 ENERGIES = [field.name for field in fields(UsageRow) if field.name != "start"]
-NOTHING_LIVE = StationReading(**{field.name: None for field in fields(StationReading)})  # type: ignore[arg-type]
+NOTHING_LIVE = StationReading(**{field.name: None for field in fields(StationReading)})
 
 
 def row(**energies: float | None) -> UsageRow:
