@@ -254,7 +254,9 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
 
     @override
     async def _async_update_data(self) -> AccountData:
-        limit = TimeLimit(max(self.update_interval or POLL_INTERVAL, SHORTEST_TIME_LIMIT).total_seconds())
+        longest = max(self.update_interval or POLL_INTERVAL, SHORTEST_TIME_LIMIT).total_seconds()
+        # When Home Assistant starts, all accounts ask for everything at once.
+        limit = TimeLimit(longest if self._listed_any else 2 * longest)
         try:
             with self.pacing.polling():
                 data = await self._async_look_up(limit)
