@@ -245,8 +245,7 @@ async def test_no_session_stays_open(
         listeners.append(hass.bus.async_listeners()["homeassistant_close"])
     assert len(set(listeners)) == 1
 
-    await hass.config_entries.async_reload(entry.entry_id)
-    assert entry.state is ConfigEntryState.LOADED
+    assert await hass.config_entries.async_reload(entry.entry_id)
     assert open_sessions() == before + 1
     await hass.config_entries.async_remove(entry.entry_id)
     assert open_sessions() == before

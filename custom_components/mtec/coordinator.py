@@ -283,7 +283,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         started = dt_util.utcnow()
         late: list[Part[Any]] = []
         for number, part in enumerate(sorted(parts, key=lambda part: part.asked_at)):
-            if limit.is_over:
+            if limit.is_over():
                 late.append(part)
                 continue
             asked_at = part.asked_at
@@ -452,7 +452,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
     async def _async_listed_inverters(self, station: Station, limit: TimeLimit) -> list[Inverter] | None:
         """Return the inverters that the portal lists of a station, None if it does not, or for lack of time."""
         # The other half is for the readings.
-        if limit.is_half_over:
+        if limit.is_half_over():
             return None
         self._inverters_asked_at[station.id] = dt_util.utcnow()
         key, name = f"{station.id} inverters", f"The list of {station.name}'s inverters"

@@ -31,12 +31,10 @@ class TimeLimit:
         self._end = self._loop.time() + seconds
         self._half = self._end - seconds / 2
 
-    @property
     def is_over(self) -> bool:
         """Whether nothing more is to be asked for."""
         return self._loop.time() >= self._end
 
-    @property
     def is_half_over(self) -> bool:
         """Whether only half of the time is left, or less."""
         return self._loop.time() >= self._half
