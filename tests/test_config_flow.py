@@ -49,7 +49,7 @@ async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generati
     await hass.async_block_till_done()
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["title"] == "Family@example.com"
+    assert result["title"] == "Haus am See"
     # The password is not stored, only the digest the portal asks for.
     assert result["data"] == {
         CONF_URL: simulator.url,

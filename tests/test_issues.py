@@ -108,7 +108,7 @@ async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDa
     async with odd_portal(lambda _: success({"nothing": "known"})) as portal:
         entry = MockConfigEntry(
             domain=DOMAIN,
-            title="erika@example.com",
+            title="Gartenstraße",
             data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: digest_of("x")},
         )
         entry.add_to_hass(hass)
@@ -118,7 +118,7 @@ async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDa
     issue = ir.async_get(hass).async_get_issue(DOMAIN, f"api_not_understood_{entry.entry_id}")
     assert issue is not None
     assert issue.learn_more_url == "https://github.com/home-assistant-mtec/mtec/issues/new"
-    assert issue.translation_placeholders == {"account": "erika@example.com", "url": portal.url}
+    assert issue.translation_placeholders == {"account": "Gartenstraße", "url": portal.url}
     assert not issue.is_persistent
 
 

@@ -30,7 +30,7 @@ from .const import (
     POLL_INTERVAL,
     SHORTEST_POLL_INTERVAL,
 )
-from .coordinator import MtecConfigEntry, async_create_client
+from .coordinator import MtecConfigEntry, temporary_client
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .portal import (
     PORTAL_URL,
@@ -42,6 +42,7 @@ from .portal import (
     ResponseError,
     digest_of,
 )
+from .titles import DEFAULT_TITLE, title_of
 
 SECTION_PORTAL = "portal"
 
@@ -84,6 +85,8 @@ _PORTAL = vol.Schema(
 class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
     """Sets up an account."""
 
+    _title = DEFAULT_TITLE
+
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the person choose between their own account and the demo account."""
@@ -98,7 +101,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             portal, error = await self._async_try(user_input, credentials)
             if error is None:
                 return self.async_create_entry(
-                    title=email, data=portal | {CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
+                    title=self._title, data=portal | {CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
                 )
         return self._async_show("account", _ACCOUNT.extend(_PORTAL.schema), user_input, error)
 
@@ -155,7 +158,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             _PORTAL if email is None else vol.Schema({vol.Required(CONF_PASSWORD): _PASSWORD}).extend(_PORTAL.schema)
         )
         known = user_input or {SECTION_PORTAL: {CONF_URL: entry.data[CONF_URL]}}
-        return self._async_show("reconfigure", schema, known, error, entry.title)
+        return self._async_show("reconfigure", schema, known, error, email or entry.title)
 
     @staticmethod
     @callback
@@ -195,12 +198,14 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         self, url: str, credentials: Credentials | None, generation: int | None = None
     ) -> tuple[int | None, str | None]:
         """Sign in and read the stations. Return the API's generation, and what went wrong, None if nothing did."""
-        client = async_create_client(self.hass, url, credentials, generation)
-        try:
-            await client.sign_in()
-            stations = await client.stations()
-        except PortalError as error:
-            return None, _ERRORS[type(error)]
+        with temporary_client(self.hass, url, credentials, generation) as client:
+            try:
+                await client.sign_in()
+                stations = await client.stations()
+            except PortalError as error:
+                return None, _ERRORS[type(error)]
+        taken = {entry.title for entry in self._async_current_entries()}
+        self._title = title_of([station.name for station in stations], taken)
         return client.generation, None if stations else "no_stations"
 
 

@@ -54,8 +54,13 @@ class Generation1:
 
     def __init__(self, time_zone: tzinfo) -> None:
         self._time_zone = time_zone
-        self.device_ids: dict[str, str] = {}
+        self._device_ids: dict[tuple[str, str], str] = {}
         self.power_units: Mapping[str, str] = {}
+
+    @property
+    def device_ids(self) -> dict[str, str]:
+        """The portal's ids of inverters by serial number, the id itself where it gives no serial number."""
+        return {serial_number: id_ for (_, serial_number), id_ in self._device_ids.items()}
 
     def login(self, credentials: Credentials | None) -> Request:
         """Return the login request; None asks for the public demo account."""
@@ -105,8 +110,11 @@ class Generation1:
     async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
         """Return the inverters of a station."""
         data = await session.request(_get("managerv2/station/devices/query", stationId=station_id))
-        found = dict(_inverter(row) for row in required_rows(data))
-        self.device_ids.update({inverter.serial_number: id_ for id_, inverter in found.items()})
+        # An answer may leave a serial number out that the portal gave before.
+        serial_numbers = {id_: serial_number for serial_number, id_ in self.device_ids.items() if serial_number != id_}
+        found = dict(_inverter(row, serial_numbers) for row in required_rows(data))
+        # Of several with one serial number the first one counts.
+        self._device_ids |= {(station_id, found[id_].serial_number): id_ for id_ in reversed(found)}
         return list(found.values())
 
     async def station_reading(self, session: Requester, station_id: str) -> StationReading:
@@ -131,9 +139,9 @@ class Generation1:
 
     async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
         """Return an inverter's values of now."""
-        if serial_number not in self.device_ids:
+        if (station_id, serial_number) not in self._device_ids:
             await self.inverters(session, station_id)
-        if (device_id := self.device_ids.get(serial_number)) is None:
+        if (device_id := self._device_ids.get((station_id, serial_number))) is None:
             raise ResponseError("The portal does not know the inverter")
         data = required(await session.request(_get("device/getDeviceDataV3", id=device_id)))
         nodes = {values.number(node.get("labelId")): node.get("data") for node in required_rows(data.get("config"))}
@@ -197,10 +205,10 @@ def _usage_payload(station_id: str, duration: int, day: str, offset: int, type_:
     }
 
 
-def _inverter(row: Mapping[str, Any]) -> tuple[str, Inverter]:
-    """Return an inverter and the portal's id of it."""
+def _inverter(row: Mapping[str, Any], serial_numbers: Mapping[str, str]) -> tuple[str, Inverter]:
+    """Return an inverter and the portal's id of it. `serial_numbers` has those known before, by that id."""
     id_ = values.identifier(row.get("deviceId"))
-    serial_number = values.text(row.get("deviceSn")) or id_
+    serial_number = values.serial_number(row.get("deviceSn")) or serial_numbers.get(id_, id_)
     return id_, Inverter(
         name=values.text(row.get("deviceName")) or serial_number,
         serial_number=serial_number,

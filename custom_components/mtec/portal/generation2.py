@@ -302,7 +302,9 @@ def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _inverter(node: Mapping[str, Any]) -> Inverter:
-    serial_number = values.identifier(values.text(node.get("deviceSn")) or node.get("serialNum"))
+    serial_number = values.identifier(
+        values.serial_number(node.get("deviceSn")) or values.serial_number(node.get("serialNum"))
+    )
     return Inverter(
         # Not seen in this generation, but that of the first gave them.
         name=values.text(node.get("deviceName")) or serial_number,

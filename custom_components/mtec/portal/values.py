@@ -9,6 +9,8 @@ from .errors import ResponseError
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
+_NO_SERIAL_NUMBER = re.compile(r"(?:[\W_0]*|null|none|nil|nan|undefined|unknown|n/?a)", re.IGNORECASE)
+
 _TO_KWH = {"wh": 1e-3, "kwh": 1.0, "mwh": 1e3, "gwh": 1e6}
 _TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9, "wp": 1.0, "kwp": 1e3, "mwp": 1e6}
 
@@ -71,6 +73,12 @@ def identifier(raw: Any) -> str:
     if (found := text(raw)) is None:
         raise ResponseError(f"The portal sent no usable id but {type(raw).__name__}")
     return found
+
+
+def serial_number(raw: Any) -> str | None:
+    """Return a serial number, None for every spelling of "no value": null, "", "--", zeros, "unknown" and the like."""
+    found = text(raw)
+    return None if found is None or _NO_SERIAL_NUMBER.fullmatch(found) else found
 
 
 def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
