@@ -171,6 +171,46 @@ async def test_nothing_sensitive_in_errors(run: Run, simulator: PortalSimulator,
         assert secret not in err
 
 
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+async def test_short_names_and_free_text_as_a_model_are_hidden(
+    run: Run, simulator: PortalSimulator, as_json: list[str]
+) -> None:
+    """A station's name of three letters is hidden in other names, too."""
+    names = {
+        HOUSE.name: "Vyk",
+        BARN.name: "Qöx",
+        FARM.name: "12",
+        "Energy Butler": "Vyk's inverter",
+        "Wohnhaus": "Erika Mustermann",
+        "8.0-3P-25A": "Vyk-8.0",
+        "3.0-1P-20A": "Mustermann, 0171 5550123",
+        "10.0-3P-25A": "12",
+    }
+    envelope = simulator._envelope
+
+    def renamed(call: Any, code: str, message: str, data: Any) -> Any:
+        text = json.dumps(data, ensure_ascii=False)
+        for name, private in names.items():
+            text = text.replace(json.dumps(name, ensure_ascii=False), json.dumps(private))
+        return envelope(call, code, message, json.loads(text))
+
+    simulator._envelope = renamed  # type: ignore[method-assign]
+    code, out, err = await run("stations", *as_json)
+    assert (code, err) == (0, "")
+    assert "Vyk's inverter" in out
+    for command in ("stations", "station", "inverter"):
+        code, out, err = await run(command, *as_json, "--hide-sensitive")
+        assert (code, err) == (0, "")
+        for private in ("Vyk", "Qöx", "Erika", "Mustermann", "5550123", *SECRETS):
+            assert private not in out, command
+        assert ("inverter-2" if command == "inverter" else "station-2") in out
+    _, out, _ = await run("stations", "--json", "--hide-sensitive")
+    models = [inverter["model"] for station in json.loads(out) for inverter in station["inverters"]]
+    assert models == ["text-1 (7 characters)", "text-2 (24 characters)", "12", "12.0-3P-25A"]
+    code, _, err = await run("station", "--station", "Vyk's", "--hide-sensitive")
+    assert (code, err) == (2, "There is no such station. The account has: station-1, station-2, station-3.\n")
+
+
 async def test_what_the_portal_echoes_is_hidden(run: Run, simulator: PortalSimulator) -> None:
     """Its refusals name the id."""
     stations = simulator.accounts["village@example.com"].stations

@@ -75,6 +75,10 @@ class _StandIns:
         """Return an id, name, serial number or e-mail as it is shown."""
         return self._redaction.known(text) or "hidden" if self.hide else text
 
+    def model(self, model: str | None) -> str | None:
+        """Return the name of an inverter's model as it is shown."""
+        return self._redaction.model(model) if self.hide else model
+
     def message(self, text: str) -> str:
         """Return a text from outside as it is shown."""
         return self._redaction.text(text) if self.hide else text
@@ -141,6 +145,8 @@ class _Account:
         if self.stand_ins.hide:
             stand_in = self.stand_ins.shown(thing.id if isinstance(thing, Station) else thing.serial_number)
             values |= {name: stand_in for name in ("id", "name", "serial_number") if name in values}
+        if isinstance(thing, Inverter):
+            values["model"] = self.stand_ins.model(thing.model)
         return values
 
 
