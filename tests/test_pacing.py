@@ -27,11 +27,11 @@ from custom_components.mtec.portal import (
     PortalError,
     digest_of,
 )
+from custom_components.mtec.portal.errors import LONGEST_RETRY_AFTER
 from custom_components.mtec.portal.pacing import (
     BACKGROUND_REQUESTS_A_MINUTE,
     FIRST_HOLD,
     LONGEST_HOLD,
-    LONGEST_RETRY_AFTER,
     PAUSE,
     REQUESTS_A_MINUTE,
 )
