@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
 from custom_components.mtec.portal import Client, Credentials, Pacing, PortalError, digest_of, pacing
-from tests.odd_portal import OddPortal, odd_portal, raw_server
-from tests.portal_simulator import HOUSE, PortalSimulator
+from tests.odd_portal import OddPortal, odd_portal, raw_server, success
+from tests.portal_simulator import HOUSE, Call, PortalSimulator
 from tests.test_client import BERLIN
 
 EMAIL, PASSWORD, TOKEN = "Somebody@Example.com", "correct horse battery", "tOkEn-4f2c9a"
@@ -79,8 +79,8 @@ class Bench:
     http: aiohttp.ClientSession = field(init=False)
     portal: OddPortal = field(init=False)
     bodies: dict[int, list[bytes]] = field(default_factory=dict)
-    answers: dict[int, dict[str, bytes]] = field(default_factory=dict)
-    """What a portal that is well answers, by generation and path."""
+    answers: dict[int, list[dict[str, bytes]]] = field(default_factory=dict)
+    """What a portal that is well answers to each question, by generation and path."""
 
     async def open(self) -> None:
         """Begin to serve, and note what a portal that is well answers to each question."""
@@ -92,17 +92,22 @@ class Bench:
                 simulator.requests.clear()
                 credentials = Credentials("family@example.com", digest_of("sunshine"))
                 client = Client(self.http, credentials, time_zone=BERLIN, url=simulator.url, generation=generation)
-                for question in QUESTIONS:
-                    await question(client)
-                self.answers[generation] = {}
                 self.bodies[generation] = []
-                for call in list(simulator.requests):
-                    headers = {name: call.headers[name] for name in ("Authorization", "token") if name in call.headers}
-                    async with self.http.request(
-                        call.method, f"{simulator.url}{call.path}", params=call.query, json=call.body, headers=headers
-                    ) as response:
-                        self.bodies[generation].append(await response.read())
-                    self.answers[generation][call.path] = self.bodies[generation][-1]
+                self.answers[generation] = []
+                for question in QUESTIONS:
+                    known = len(simulator.requests)
+                    await question(client)
+                    answers = {call.path: await self._body(simulator, call) for call in simulator.requests[known:]}
+                    self.answers[generation].append(answers)
+                    self.bodies[generation] += answers.values()
+
+    async def _body(self, simulator: PortalSimulator, call: Call) -> bytes:
+        """Ask a simulator the same once more and return the body of its answer."""
+        headers = {name: call.headers[name] for name in ("Authorization", "token") if name in call.headers}
+        async with self.http.request(
+            call.method, f"{simulator.url}{call.path}", params=call.query, json=call.body, headers=headers
+        ) as response:
+            return await response.read()
 
     def client(self, generation: int, url: str | None = None) -> Client:
         """Return a client that has a budget of its own."""
@@ -254,16 +259,13 @@ def test_each_value_that_offends_is_a_result_or_an_error(bench: Bench, generatio
     """Wherever it stands. Each value of each answer is replaced in turn."""
 
     async def ask_all() -> None:
-        for path, body in bench.answers[generation].items():
-            if "/login" in path:
-                continue
-            tree = json.loads(body)
-            for name in sorted(_names(tree["data"])):
-                changed = json.dumps({**tree, "data": _with(tree["data"], name, offender)}).encode()
-                answers = {**bench.answers[generation], path: changed}
-                bench.portal.answer = lambda request, answers=answers: answers.get(request.path, b"")  # type: ignore[misc]
-                for question in QUESTIONS:
-                    bench.portal.paths.clear()
+        everything = {path: body for answers in bench.answers[generation] for path, body in answers.items()}
+        for question, answers in zip(QUESTIONS, bench.answers[generation], strict=True):
+            for path, body in answers.items():
+                data = json.loads(body)["data"]
+                for name in () if "/login" in path else sorted(_names(data)):
+                    changed = {**everything, **answers, path: json.dumps(success(_with(data, name, offender))).encode()}
+                    bench.portal.answer = lambda request, changed=changed: changed.get(request.path, b"")  # type: ignore[misc]
                     await bench.ask(generation, question)
 
     bench.runner.run(ask_all())
