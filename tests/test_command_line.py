@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 import csv
+from dataclasses import replace
 import io
 import json
 import os
@@ -179,6 +180,16 @@ async def test_what_the_portal_echoes_is_not_shown(run: Run, simulator: PortalSi
     code, _, err = await run("station", "--hide-sensitive")
     assert code == 1
     assert err == "The portal refuses (code 3010404).\n"
+
+
+@pytest.mark.parametrize("words", [["stations"], ["--json", "stations"], ["station"], ["--json", "station"]])
+async def test_half_a_character_in_a_name_is_printed(run: Run, simulator: PortalSimulator, words: list[str]) -> None:
+    """A platform that cuts names to a length leaves half an emoji at the end."""
+    [station] = simulator.accounts["2312942037@qq.com"].stations
+    station.description = replace(station.description, name="Solar \ud83c")
+    code, out, err = await run(*words, who="demo")
+    assert (code, err) == (0, "")
+    assert "Solar \ufffd" in out
 
 
 async def test_wrong_password(run: Run) -> None:
