@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 import csv
+from dataclasses import replace
 import io
 import json
 import os
@@ -211,14 +212,24 @@ async def test_short_names_and_free_text_as_a_model_are_hidden(
     assert (code, err) == (2, "There is no such station. The account has: station-1, station-2, station-3.\n")
 
 
-async def test_what_the_portal_echoes_is_hidden(run: Run, simulator: PortalSimulator) -> None:
-    """Its refusals name the id."""
+async def test_what_the_portal_echoes_is_not_shown(run: Run, simulator: PortalSimulator) -> None:
+    """Its refusals name the id: nothing is shown of them but the code."""
     stations = simulator.accounts["village@example.com"].stations
     original = simulator.plant
     simulator.plant = lambda station: stations.clear() or original(station)  # type: ignore[method-assign, func-returns-value]
     code, _, err = await run("station", "--hide-sensitive")
     assert code == 1
-    assert err == "The portal refuses: Power station station-2 does not exist (code 3010404).\n"
+    assert err == "The portal refuses (code 3010404).\n"
+
+
+@pytest.mark.parametrize("words", [["stations"], ["--json", "stations"], ["station"], ["--json", "station"]])
+async def test_half_a_character_in_a_name_is_printed(run: Run, simulator: PortalSimulator, words: list[str]) -> None:
+    """A platform that cuts names to a length leaves half an emoji at the end."""
+    [station] = simulator.accounts["2312942037@qq.com"].stations
+    station.description = replace(station.description, name="Solar \ud83c")
+    code, out, err = await run(*words, who="demo")
+    assert (code, err) == (0, "")
+    assert "Solar \ufffd" in out
 
 
 async def test_wrong_password(run: Run) -> None:
@@ -299,7 +310,7 @@ async def test_menu_ends_with_its_input_and_outlives_the_portal(run: Run, simula
     code, out, err = await run(who="demo", typed="2\n2\n1\n")
     assert code == 0
     assert "pv power" in out
-    assert "does not exist" in err
+    assert "The portal refuses (code 3010404)." in err
     assert out.count("Haus am See") == 1
 
 

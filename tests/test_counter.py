@@ -175,7 +175,7 @@ STORED: dict[str, Any] = {
     "previous": {"reading": 9.0, "offset": -4.0, "changed": "2026-06-15T09:00:00+00:00"},
     "candidate": {"start": "2026-06-15", "reading": 4.0, "since": MOMENT, "until": MOMENT},
 }
-STRANGE = (
+STRANGE: tuple[Any, ...] = (
     *("2026-06-15T10:00:00", "9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+14:00", "9999-12-31", "nan"),
     *(float("nan"), float("inf"), -float("inf"), -1.0, 1e300, 10**400, None, [], {}, "", True, b"5"),
 )

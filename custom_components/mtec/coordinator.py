@@ -71,7 +71,13 @@ type MtecConfigEntry = ConfigEntry[MtecCoordinator]
 @callback
 def async_pacing(hass: HomeAssistant, url: str) -> Pacing:
     """Return the pacing of the portal at `url`, one for all accounts on it."""
-    return hass.data.setdefault(_PACINGS, {}).setdefault(URL(url).authority, Pacing(PAUSE))
+    return hass.data.setdefault(_PACINGS, {}).setdefault(portal_key(url), Pacing(PAUSE))
+
+
+def portal_key(url: str) -> str:
+    """Return what the addresses of one portal have in common: its host, without a dot at its end, and port."""
+    parsed = URL(url)
+    return parsed.authority.replace(f"{parsed.host}", f"{parsed.host}".removesuffix("."), 1)
 
 
 @callback

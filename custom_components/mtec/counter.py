@@ -264,8 +264,8 @@ class Counter:
         for reading, at, day in readings:
             start, value = self.start, self.value
             self.update(reading, at, day=day)
-            is_over = start is not None and start == self.start < self.cycle.start(at.date())
-            if is_over and (self.value != value or self._is_doubted_for(SURE_AFTER, at)):
+            is_over = start is not None and start < self.cycle.start(at.date())
+            if is_over and start == self.start and (self.value != value or self._is_doubted_for(SURE_AFTER, at)):
                 break
 
     def as_dict(self) -> dict[str, Any]:

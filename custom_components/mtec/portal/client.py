@@ -82,7 +82,7 @@ class Client:
         self._time_zone = time_zone
         generations: tuple[Generation, ...] = (Generation1(time_zone), Generation2(time_zone))
         self._generations = sorted(generations, key=lambda each: each.number != generation)
-        self._session = Session(http, url, credentials, self._generations, pacing or Pacing())
+        self._session = Session(http, url, credentials, self._generations, pacing or Pacing(), spoken=generation)
         self._requester: Requester = self._session
         self._month_of_summaries: tuple[str, int, int, date] | None = None
         self._rows_of_summaries: list[UsageRow] = []

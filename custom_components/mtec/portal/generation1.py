@@ -266,7 +266,7 @@ def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading
     for position, row in enumerate(rows, start=1):
         cells = list(_cells(row))
         name = next((values.text(cell.get("value")) for cell in cells if not cell.get("field")), None)
-        number = (name or "").removeprefix("PV")
+        number = values.ordinal((name or "").removeprefix("PV"))
         fields = {str(cell.get("field"))[:1].lower(): cell for cell in cells if cell.get("field")}
         string = StringReading(
             power=_cell_power(fields.get("p")),
@@ -274,7 +274,7 @@ def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading
             current=_cell_number(fields.get("i")),
         )
         if string != StringReading():
-            yield int(number) if number.isdecimal() else position, string
+            yield position if number is None else number, string
 
 
 def _cell_number(cell: Mapping[str, Any] | None) -> float | None:
