@@ -109,8 +109,13 @@ class Counter:
 
     def _begin(self, start: date, reading: float, at: datetime, *, value: float) -> None:
         """Begin a cycle with a value in kWh."""
-        self.start, self.value, self.accepted = start, round(value, 3), at
+        self.start, self.value, self.accepted = start, round(value, 3), self._counted_until(start, at)
         self.meter, self.candidate, self.previous = Meter(reading, value - reading, at), None, None
+
+    def _counted_until(self, start: date, at: datetime) -> datetime:
+        """Return until when a reading of a cycle counts: one of a cycle that is over until its last midnight."""
+        current = self.cycle.start(at.date())
+        return at if start >= current else datetime.combine(current, time(), at.tzinfo)
 
     def _resume(self, current: date, start: date, reading: float, at: datetime) -> None:
         """Go on after the computer's clock was ahead, once that is sure: what was counted is not counted again."""
@@ -162,9 +167,8 @@ class Counter:
             self._update_fall(meter, reading, at)
         else:
             self._reported(self._start, reading, at)
-        if is_over and self.accepted == at:
-            # What was accepted is of the time until midnight.
-            self.accepted = datetime.combine(self.cycle.start(at.date()), time(), at.tzinfo)
+        if self.accepted == at:
+            self.accepted = self._counted_until(self._start, at)
 
     def _update_unusual_rise(self, meter: Meter, reading: float, at: datetime) -> None:
         # Below the meter before it may be an old reading of that meter.
@@ -261,7 +265,8 @@ class Counter:
 
         Each of the two is a state of its own, and the recorder knows no order of two states of one moment.
         """
-        for reading, at, day in readings:
+        known = [*readings]
+        for reading, at, day in known if self.meter is not None else known[-1:]:
             start, value = self.start, self.value
             self.update(reading, at, day=day)
             is_over = start is not None and start < self.cycle.start(at.date())

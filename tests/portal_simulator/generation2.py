@@ -244,7 +244,9 @@ def _device_today(portal: Portal, call: Call) -> object:
         raise PortalError(NOT_FOUND, f"Device {serial} does not exist")
     zone = zone_of(call.field("timeZoneOffset", int))
     start = datetime.combine(first_day(call.field("time", str), r"20\d\d-\d\d-\d\d", ""), time(), zone).astimezone(UTC)
-    start -= call.age
+    while call.age and portal.now_for(call) < start:
+        # What is repeated was asked for on another day.
+        start -= timedelta(days=1)
     plant, spelling = portal.plant_for(call, station), _spelling(station)
     points = []
     for moment in plant.steps(start, min(start + timedelta(days=1), portal.now_for(call))):
