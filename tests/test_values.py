@@ -10,7 +10,23 @@ from custom_components.mtec.portal import ResponseError, values
 from custom_components.mtec.portal.parsing import Period
 
 BERLIN = ZoneInfo("Europe/Berlin")
-NO_DATES = (-1e20, "-1e20", 1e20, 253402290000000, "x-1e20", 0, -1, 7.5, "7.5", "", None, [], {}, True, "9" * 5000)
+NO_DATES: tuple[Any, ...] = (
+    -1e20,
+    "-1e20",
+    1e20,
+    253402290000000,
+    "x-1e20",
+    0,
+    -1,
+    7.5,
+    "7.5",
+    "",
+    None,
+    [],
+    {},
+    True,
+    "9" * 5000,
+)
 
 
 @pytest.mark.parametrize(
