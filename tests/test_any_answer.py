@@ -442,6 +442,16 @@ def test_a_code_is_shown(bench: Bench) -> None:
         assert str(error) == f"The portal refuses to sign in (code {code})"
 
 
+@pytest.mark.parametrize(
+    "code", ["", "ask Jane Doe", "+43 664 1234567", "066412345678", "no\nway", "x" * 100, {"a": "b"}]
+)
+def test_a_code_that_is_none_is_not_shown(bench: Bench, code: Any) -> None:
+    """It may be anything, of anybody."""
+    bench.portal.login = lambda _: _envelope(code=code, msg="no")
+    error = bench.runner.run(bench.ask(2, lambda client: client.sign_in()))
+    assert str(error) == "The portal refuses to sign in (an unusual code)"
+
+
 def test_no_secret_in_a_repr() -> None:
     pace = Pacing()
     budget = pace.logins(EMAIL)

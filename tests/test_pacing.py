@@ -15,10 +15,12 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
+from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.portal import (
     AuthenticationError,
     BusyError,
@@ -240,32 +242,17 @@ async def test_pause_of_years_is_one_of_an_hour(
     monkeypatch.setitem(FAULTS, "retry_after_years", Fault(about="HTTP 429 for years", before=strike))
     entry = await set_up(FAMILY)
     simulator = home.simulator
-    simulator.faults.add("retry_after_years")
-    # The values that there are stay for some polls; a set-up that fails has none, and waits itself.
-    assert await home.hass.config_entries.async_unload(entry.entry_id)
-    simulator.expire_tokens()
-    await home.hass.config_entries.async_setup(entry.entry_id)
-    await home.hass.async_block_till_done()
-    assert entry.state is ConfigEntryState.SETUP_RETRY
-    error: Any = entry.runtime_data.last_exception
-    assert error.retry_after is None or error.retry_after <= 3600
-    simulator.faults.clear()
-    await home.poll(after=timedelta(hours=1.25))
-    await home.poll(3)
-    assert {entry.state} == {ConfigEntryState.LOADED}
-
+    coordinator: MtecCoordinator = entry.runtime_data
     simulator.faults.add("retry_after_years", times=1)
-    coordinator = entry.runtime_data
-    await home.poll()
-    await home.poll()
-    asked = len(simulator.requests)
-    assert 0 < coordinator.pacing.hold <= 3600 * 1.25
-    assert getattr(coordinator.last_exception, "retry_after", None) is None or (
-        coordinator.last_exception.retry_after <= 3600
-    )
+    await home.poll(6)
+    assert simulator.faults.struck["retry_after_years"] == 1
+    assert home.unavailable()
+    error = coordinator.last_exception
+    assert isinstance(error, UpdateFailed)
+    assert error.retry_after is not None
+    assert 0 < error.retry_after <= 3600
     await home.poll(after=timedelta(hours=1.25))
     await home.poll(2)
-    assert len(simulator.requests) > asked
     assert not home.unavailable()
     assert home.is_fresh(HOUSE, "sensor.haus_am_see_pv_power")
 
@@ -278,6 +265,8 @@ def test_hold_does_not_shrink() -> None:
     assert 590 < pacing.hold <= 750
     pacing.busy(1200)
     assert pacing.hold > 1190
+    pacing.busy(999999999)
+    assert pacing.hold <= 3600 * 1.25
 
 
 @pytest.mark.parametrize("fault", ["reset", "hang", "http_503", "malformed"])
