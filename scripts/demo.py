@@ -40,6 +40,9 @@ IMPORTED = {
     "sensor.haus_am_see_battery_discharge_today": "discharge",
     "sensor.haus_am_see_consumption_today": "consumption",
 }  # and what the model of the plant calls it
+COSTS = {"sensor.haus_am_see_grid_import_today_cost", "sensor.haus_am_see_grid_export_today_compensation"}
+PRECISION = 0.02
+"""How exactly, in kWh, an imported day is the plant's: the portal rounds to 0.01 kWh."""
 DAYS_BY_HOURS = timedelta(days=14)
 SEED = 1  # the portal simulator's
 RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
@@ -270,23 +273,30 @@ async def move_in(demo: Demo) -> None:
     await wait_until_answering(demo, "/api/config", "RUNNING")
 
 
-async def add_account(demo: Demo) -> None:
-    """Go through the integration's set-up dialog, as the frontend does."""
+async def add_account(demo: Demo, *wrong_passwords: str) -> list[str]:
+    """Go through the integration's set-up dialog, as the frontend does. Return the errors that it showed."""
     flows = "/api/config/config_entries/flow"
-    answers: dict[str, dict[str, Any]] = {
-        "user": {"next_step_id": "account"},
-        "account": {"email": ACCOUNT.email, "password": ACCOUNT.password, "portal": {"url": demo.simulator}},
-    }
+    passwords = [*wrong_passwords, ACCOUNT.password]
+    errors: list[str] = []
     flow = await demo.post(flows, {"handler": DOMAIN})
     while flow["type"] != "create_entry":
-        match flow["type"]:
-            case "menu" | "form" if not flow.get("errors"):
-                flow = await demo.post(f"{flows}/{flow['flow_id']}", answers.pop(flow["step_id"], {}))
-            case "progress":
+        errors += (flow.get("errors") or {}).values()
+        answer: dict[str, Any] = {}
+        match flow["type"], flow.get("step_id"):
+            case "menu", _:
+                answer = {"next_step_id": "account"}
+            case "form", "account" if passwords:
+                answer = {"email": ACCOUNT.email, "password": passwords.pop(0), "portal": {"url": demo.simulator}}
+            case "form", step if step != "account":
+                pass
+            case "progress", _:
                 await asyncio.sleep(0.2)
                 flow = await demo.get(f"{flows}/{flow['flow_id']}")
+                continue
             case _:
                 raise DemoError(f"The account could not be added: {json.dumps(flow, indent=2)}")
+        flow = await demo.post(f"{flows}/{flow['flow_id']}", answer)
+    return errors
 
 
 async def fill_energy_dashboard(demo: Demo) -> None:
@@ -324,18 +334,21 @@ async def fill_energy_dashboard(demo: Demo) -> None:
     await demo.command("energy/save_prefs", energy_sources=[grid, solar, battery])
 
 
-async def import_history(demo: Demo) -> int:
-    """Let the integration import all of a plant's past, the last days by hours. Return the number of its requests."""
+async def act(demo: Demo, action: str, **data: Any) -> dict[str, Any]:
+    """Call an action for the station whose history is imported, and return its response."""
     devices = await demo.command("config/device_registry/list")
     [station] = [each["id"] for each in devices if each["name"] == STATION]
+    answer = await demo.post(f"/api/services/{DOMAIN}/{action}?return_response", {"device": station, **data})
+    return cast("dict[str, Any]", answer["service_response"])
+
+
+async def import_history(demo: Demo) -> list[dict[str, Any]]:
+    """Let the integration import all of a plant's past, the last days by hours. Return its two reports."""
     start = datetime.now(HOUSE.zone).date() - DAYS_BY_HOURS
-    requests = 0
-    for choice in ({"resolution": "hours", "start": start.isoformat()}, {"resolution": "days"}):
-        answer = await demo.post(
-            f"/api/services/{DOMAIN}/import_history?return_response", {"device": station, **choice}
-        )
-        requests += answer["service_response"]["requests"]
-    return requests
+    return [
+        await act(demo, "import_history", resolution="hours", start=start.isoformat()),
+        await act(demo, "import_history", resolution="days"),
+    ]
 
 
 async def compare_history(demo: Demo) -> tuple[int, float]:
@@ -448,16 +461,46 @@ def complaints(log: Path) -> list[str]:
     ]
 
 
-async def check() -> None:
+async def check_export(demo: Demo, config: Path) -> list[str]:
+    """Export yesterday as a response and into a file. Return what is wrong."""
+    yesterday = datetime.now(HOUSE.zone).date() - timedelta(days=1)
+    day = {"type": "day", "start": yesterday.isoformat(), "end": yesterday.isoformat()}
+    response = await act(demo, "export_csv", **day)
+    report = await act(demo, "export_csv", **day, filename="yesterday.csv")
+    written = (config / DOMAIN / "yesterday.csv").read_text(encoding="utf-8-sig").splitlines()
+    print(f"Exported yesterday: {response['rows']} rows.")
+    whole = 0 < response["rows"] == report["rows"] == len(written) - 1
+    if whole and written == response["csv"].removeprefix("\ufeff").splitlines():
+        return []
+    return [f"The export of yesterday is {report}, of {len(written)} lines, and as a response {response}"]
+
+
+async def check_history(demo: Demo) -> list[str]:
+    """Import a plant's past and its costs. Return what is wrong."""
+    await fill_energy_dashboard(demo)
+    reports = await import_history(demo)
+    days, difference = await compare_history(demo)
+    costs = set().union(*(report["costs"] for report in reports))
+    print(f"Imported {days} days, off by {difference:.3f} kWh at the most, and the costs of {len(costs)} energies.")
+    problems = [] if difference <= PRECISION else [f"A day of the imported history is off by {difference:.3f} kWh"]
+    return problems if costs == COSTS else [*problems, f"The import has filled in the costs {sorted(costs)}"]
+
+
+async def check(*, history: bool) -> None:
     """Start everything, see that all is well, and end it."""
     with state_folder("check") as folder:
-        async with demo_house(folder, account=True) as demo:
+        async with demo_house(folder, account=False) as demo:
+            errors = await add_account(demo, "not this one")
+            found = [] if errors == ["invalid_auth"] else [f"The set-up dialog says {errors} to a wrong password"]
             entities = await wait_for_values(demo)
             entries = await demo.command("config_entries/get", domain=DOMAIN)
+            version = (await demo.get("/api/config"))["version"]
+            found += await check_export(demo, folder / "config")
+            found += await check_history(demo) if history else []
         heading = ("Device", "Entity", "Name", "State", "Unit")
         rows = [(each.device, each.entity_id, each.name, each.state or "-", each.unit) for each in entities]
         print(table([heading, *rows]))
-        found = [
+        found += [
             f"The account is {entry['state']}: {entry['reason']}" for entry in entries if entry["state"] != "loaded"
         ]
         found += [f"{each.entity_id} has no value" for each in entities if each.state is None]
@@ -465,7 +508,10 @@ async def check() -> None:
         found += complaints(folder / LOG)
         if found:
             raise DemoError("\n".join(found))
-        print(f"\nAll {len(entities)} entities have a value, and the log has no complaint about this integration.")
+        print(
+            f"\nAll {len(entities)} entities have a value, and the log of Home Assistant {version} has no complaint"
+            " about this integration."
+        )
 
 
 async def show_history(demo: Demo) -> None:
@@ -475,7 +521,7 @@ async def show_history(demo: Demo) -> None:
     )
     try:
         await fill_energy_dashboard(demo)
-        requests = await import_history(demo)
+        requests = sum(report["requests"] for report in await import_history(demo))
         days, difference = await compare_history(demo)
     except DemoError:
         # The visitor has restarted Home Assistant, and the integration goes on by itself.
@@ -518,9 +564,14 @@ async def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--check", action="store_true", help="see that every entity gets a value, and end")
+    mode.add_argument(
+        "--check", action="store_true", help="see that every entity gets a value and usage can be exported, and end"
+    )
     mode.add_argument("--empty", action="store_true", help="add no account, to try the set-up dialog")
     mode.add_argument("--prepare", action="store_true", help="start nothing, only fetch what later starts need")
+    parser.add_argument(
+        "--history", action="store_true", help="with --check: import a plant's past, too, which takes ten minutes"
+    )
     parser.add_argument("--port", type=int, default=8123, help="Home Assistant's port (another one if it is taken)")
     parser.add_argument(
         "--host",
@@ -529,7 +580,11 @@ async def main() -> int:
         help="the address to listen on; 0.0.0.0 for visitors from other machines",
     )
     arguments = parser.parse_args()
-    work = check() if arguments.check else visit(str(arguments.host), arguments.port, account=not arguments.empty)
+    work = (
+        check(history=arguments.history)
+        if arguments.check
+        else visit(str(arguments.host), arguments.port, account=not arguments.empty)
+    )
     return await exit_code(work, when_interrupted=130 if arguments.check else 0)
 
 

@@ -1,10 +1,11 @@
 """What the tests have in common: a simulated portal, and the integration set up against it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 import logging
 from math import ceil
+import re
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
@@ -21,12 +22,23 @@ from tests.portal_simulator import PortalSimulator
 NOON = datetime(2026, 6, 15, 10, 2, 30, tzinfo=UTC)
 """A summer's day, in the middle of a five-minute step."""
 
+DEPRECATED = re.compile(r"deprecated|will stop working|Detected that custom integration|Detected code that")
+"""What Home Assistant logs when somebody uses what it will take away, or what it does not want to be used."""
+
 VILLAGE = "village@example.com"
 
 
 @pytest.fixture(autouse=True)
 def _ready(socket_enabled: None, enable_custom_integrations: None) -> None:
     """Let the tests talk to the simulator, and Home Assistant load the integration."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_deprecated(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test in which Home Assistant says that we use what will be gone."""
+    yield
+    said = {record.getMessage() for when in ("setup", "call") for record in caplog.get_records(when)}
+    assert not [text for text in said if DOMAIN in text and DEPRECATED.search(text)]
 
 
 @pytest.fixture(autouse=True)

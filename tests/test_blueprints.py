@@ -20,6 +20,7 @@ from pytest_homeassistant_custom_component.common import async_capture_events, a
 from custom_components.mtec.const import DOMAIN
 from tests.conftest import GENERATION1, GENERATION2, SetUp
 from tests.home import Home
+from tests.test_quality import VERSIONS
 
 BLUEPRINTS = Path(__file__).parent.parent / "blueprints" / "automation" / "mtec"
 FAMILY = "family@example.com"
@@ -55,7 +56,7 @@ def test_blueprint_says_where_it_is(blueprint: Path) -> None:
     about = yaml_util.load_yaml_dict(blueprint)["blueprint"]
     repository = "https://github.com/home-assistant-mtec/mtec/blob/main"
     assert about["source_url"] == f"{repository}/blueprints/automation/mtec/{blueprint.name}"
-    assert about["homeassistant"]["min_version"] == "2026.8.0"
+    assert about["homeassistant"]["min_version"] == VERSIONS["oldest_home_assistant"]
     assert about["description"]
     for each in about["input"].values():
         assert each["name"]

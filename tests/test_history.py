@@ -26,11 +26,14 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
+from custom_components.mtec import home_assistant_internals as internals
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.history import importer, jobs, spread as spread_module
 from custom_components.mtec.history.importer import Phase, Resolution
 from custom_components.mtec.history.jobs import async_jobs
 from custom_components.mtec.history.spread import Energy, hours_of_day, spread
+from custom_components.mtec.history.statistics import PastHour, Series, async_series
+from custom_components.mtec.home_assistant_internals import Row
 from custom_components.mtec.portal import pacing as pacing_module
 from tests.conftest import GENERATION1, GENERATION2, SetUp
 from tests.portal_simulator import BARN, FARM, HOUSE, Plant, PlantDescription, PortalSimulator, plant_of
@@ -543,6 +546,98 @@ async def test_stopped_for_good(move_in: MoveIn, hass: HomeAssistant, hass_stora
 
 
 @GENERATION1
+async def test_first_row_in_the_middle_of_a_day_is_left_alone(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator
+) -> None:
+    """Only a first row that begins a day has its state for a sum: an import that puts nothing before raises nothing."""
+    home = await move_in()
+    await home.live_until(INSTALLED + 2 * HOUR)
+    before = await home.rows("hour")
+    assert any(rows[0]["sum"] < rows[0]["state"] - 1 for rows in before.values())
+    simulator._busy.add("127.0.0.1")
+    with pytest.raises(HomeAssistantError, match="busy"):
+        await home.import_history()
+    assert await home.rows("hour") == before
+
+
+@GENERATION1
+async def test_stopped_between_rows_and_their_rise(
+    move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being written when an import is stopped for good is written to its end: no sum stays below zero."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    stopping: list[asyncio.Task[None]] = []
+    queue = Recorder.queue_task
+
+    def stop(recorder: Recorder, task: Any) -> None:
+        queue(recorder, task)
+        if isinstance(task, ImportStatisticsTask) and not stopping:
+            stopping.append(hass.async_create_task(async_jobs(hass).async_stop(HOUSE.station_id), eager_start=False))
+
+    monkeypatch.setattr(Recorder, "queue_task", stop)
+    with pytest.raises(HomeAssistantError, match="stopped"):
+        await home.import_history(start="2026-06-13")
+    await asyncio.wait(stopping)
+    await hass.async_block_till_done()
+    imported = [rows for rows in (await home.rows("hour")).values() if begins_day(rows[0])]
+    assert len(imported) == 1  # It was stopped at the first sensor.
+    for rows in imported:
+        assert rows[0]["sum"] == pytest.approx(rows[0]["state"], abs=1e-6)
+        assert all(after["sum"] - before["sum"] > -1e-6 for before, after in pairwise(rows))
+
+
+async def writing(home: Home, series: Series) -> tuple[Row, list[PastHour]]:
+    """Return the first row of a sensor, and the hours of the day before it."""
+    day = INSTALLED.date() - DAY
+    begin = home.model.day_start(day)
+    first = await series.async_first()
+    assert first is not None
+    hours = spread(energy_of("pv_energy_today"), 7.77, day, HOUSE.zone)
+    return first, [PastHour(hour.start, hour.total, hour.energy, begin) for hour in hours]
+
+
+@GENERATION1
+async def test_one_writes_into_the_statistics_at_a_time(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """Whoever looks, or settles, while hours are put before a sensor's first row, finds them with sums that rise."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    sensor = home.sensor("pv_energy_today")
+    [series] = (await async_series(hass, {sensor})).values()
+    first, hours = await writing(home, series)
+    _, seen, _, _ = await asyncio.gather(
+        series.async_put_before(first, hours, first.state),
+        series.async_first(),
+        series.async_settle(),
+        series.async_settle(),
+    )
+    assert seen is not None and seen.start == hours[0].start
+    assert seen.sum == pytest.approx(seen.state, abs=1e-6)
+    rows = (await home.rows("hour"))[sensor]
+    assert rows[0]["sum"] == pytest.approx(hours[0].state, abs=1e-6)
+    assert rows[len(hours) - 1]["sum"] == pytest.approx(7.77, abs=1e-6)
+
+
+@GENERATION1
+async def test_two_who_find_sums_not_raised_raise_them_once(
+    move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    sensor = home.sensor("pv_energy_today")
+    [series] = (await async_series(hass, {sensor})).values()
+    first, hours = await writing(home, series)
+    with monkeypatch.context() as patch:
+        crash = Crash(patch, 1)
+        await series.async_put_before(first, hours, first.state)
+        assert crash.happened.is_set()
+    assert (await home.rows("hour"))[sensor][0]["sum"] < -1
+    await asyncio.gather(series.async_settle(), series.async_settle())
+    rows = (await home.rows("hour"))[sensor]
+    assert rows[0]["sum"] == pytest.approx(rows[0]["state"], abs=1e-6)
+
+
+@GENERATION1
 async def test_costs(move_in: MoveIn, hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
     """The years before have costs at the price that is set in the Energy dashboard."""
     home = await move_in()
@@ -579,6 +674,44 @@ async def test_costs(move_in: MoveIn, hass: HomeAssistant, freezer: FrozenDateTi
     again = await home.import_history(start="2026-06-01")
     assert again["costs"] == {}
     assert await home.rows("day", *prices) == costs
+
+
+@GENERATION1
+@pytest.mark.parametrize("gone", ["async_get_manager", "cost_sensors"])
+async def test_costs_are_not_supported(
+    move_in: MoveIn, hass: HomeAssistant, hass_storage: dict[str, Any], monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """Without the names that costs need the energies are imported all the same, and the error says so."""
+    home = await move_in()
+    assert await async_setup_component(hass, "energy", {})
+    grid: Any = {
+        "type": "grid",
+        "stat_energy_from": home.sensor("grid_import_today"),
+        "stat_energy_to": None,
+        "stat_cost": None,
+        "entity_energy_price": None,
+        "number_energy_price": 0.32,
+        "stat_compensation": None,
+        "entity_energy_price_export": None,
+        "number_energy_price_export": None,
+        "cost_adjustment_day": 0,
+    }
+    await (await async_get_manager(hass)).async_update(cast("EnergyPreferencesUpdate", {"energy_sources": [grid]}))
+    await hass.async_block_till_done()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    with monkeypatch.context() as patch:
+        if gone == "cost_sensors":
+            patch.delitem(hass.data["energy"], gone)
+        else:
+            # As the module notes it; that it does, the tests of that module show.
+            patch.setitem(internals._LACKING, internals.Feature.COSTS, f"cannot import name {gone!r}")
+        with pytest.raises(HomeAssistantError, match=r"fills in the costs with. The energies are imported\.") as raised:
+            await home.import_history(start="2026-06-11")
+    assert raised.value.translation_key == "costs_not_supported"
+    await home.check_days(date(2026, 6, 11), date(2026, 6, 14))
+    assert await home.rises()
+    await finished(hass)
+    assert not hass_storage["mtec.history"]["data"]  # Nothing to try again at each start.
 
 
 @GENERATION1
@@ -828,6 +961,17 @@ def test_spread_without_a_curve() -> None:
             assert dark == {0.0}
         elif total > 1:
             assert max(hour.energy for hour in hours) - min(hour.energy for hour in hours) < 0.002
+
+
+def test_spread_ends_with_the_total_itself() -> None:
+    """Hours are rounded, the day is not: nothing of its energy is lost."""
+    day = date(2026, 6, 15)
+    begin = plant_of(HOUSE, 1).day_start(day)
+    for energy, total in product(spread_module.ENERGIES, (12.3454, 10 / 3, 0.0004)):
+        for end in (None, begin + 13.4 * HOUR):
+            hours = spread(energy, total, day, HOUSE.zone, end=end)
+            assert hours[-1].total == total
+            assert sum(hour.energy for hour in hours) == pytest.approx(total, abs=1e-12)
 
 
 def test_spread_of_a_day_that_still_runs() -> None:

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from enum import StrEnum
 import importlib
 import json
+import logging
 from pathlib import Path
 import re
 from string import Formatter
+import sys
 from typing import Any
+import warnings
 
+import homeassistant
 from homeassistant.config_entries import ConfigFlow, OptionsFlow
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -28,6 +32,9 @@ from tests.conftest import SetUp
 CHECKOUT = Path(__file__).parent.parent
 MTEC = CHECKOUT / "custom_components" / DOMAIN
 TRANSLATIONS = MTEC / "translations"
+VERSIONS = dict(
+    re.findall(r"^(\w+)=(\S+)$", (CHECKOUT / "scripts" / "versions").read_text(encoding="utf-8"), re.MULTILINE)
+)
 MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(MTEC.rglob("*.py"))}
 LANGUAGES = sorted(path.stem for path in TRANSLATIONS.glob("*.json"))
 
@@ -325,10 +332,23 @@ def test_manifest() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+(b\d+)?", manifest["version"])
     assert manifest["requirements"] == []
     assert set(manifest) <= {
-        *("domain", "name", "after_dependencies", "codeowners", "config_flow", "dependencies", "documentation"),
+        *("domain", "name", "after_dependencies", "categories", "codeowners", "config_flow", "connectivity"),
+        *("dependencies", "documentation"),
         *("integration_type", "iot_class", "issue_tracker", "loggers", "quality_scale", "requirements"),
         *("single_config_entry", "version"),
     }
+
+
+@pytest.mark.parametrize("kind", ["categories", "connectivity"])
+def test_categories_are_known(kind: str) -> None:
+    """Home Assistant lists what there is; older versions know of no such thing, and take no notice of it."""
+    path = Path(homeassistant.__file__).parent / "generated" / f"integration_{kind}.json"
+    named = _json(MTEC / "manifest.json")[kind]
+    assert named
+    if path.exists():
+        known = _json(path)
+        parts = {f"{each['slug']}.{part['slug']}" for each in known for part in each.get("subcategories", ())}
+        assert set(named) <= parts | {each["slug"] for each in known}
 
 
 ALWAYS_THERE = {"binary_sensor", "diagnostics", "persistent_notification", "repairs", "sensor", "system_health"}
@@ -350,7 +370,7 @@ def test_components_in_use_are_dependencies() -> None:
 def test_hacs() -> None:
     hacs = _json(CHECKOUT / "hacs.json")
     assert hacs["name"] == _json(MTEC / "manifest.json")["name"]
-    assert hacs["homeassistant"] == "2026.8.0"
+    assert hacs["homeassistant"] == VERSIONS["oldest_home_assistant"]
     allowed = {"name", "content_in_root", "zip_release", "filename", "hide_default_branch", "country", "homeassistant"}
     assert set(hacs) <= allowed | {"hacs", "persistent_directory", "render_readme"}
     if hacs.get("zip_release"):
@@ -396,6 +416,36 @@ def test_the_portal_knows_nothing_of_home_assistant() -> None:
                 # Neither by way of the integration.
                 depth = len(path.relative_to(MTEC / "portal").parts)
                 assert node.level <= depth, path
+
+
+def test_importing_is_no_deprecated_use(caplog: pytest.LogCaptureFixture) -> None:
+    """Home Assistant, and Python, warn of what will be gone when a module is imported that uses it."""
+    names = [".".join(path.relative_to(CHECKOUT).with_suffix("").parts) for path in MODULES]
+    loaded = {name: module for name, module in sys.modules.items() if name.startswith(f"custom_components.{DOMAIN}")}
+    for name in loaded:
+        del sys.modules[name]
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            for name in names:
+                if not name.endswith("__main__"):
+                    importlib.import_module(name.removesuffix(".__init__"))
+    finally:
+        sys.modules.update(loaded)
+        vars(sys.modules["custom_components"])[DOMAIN] = loaded[f"custom_components.{DOMAIN}"]
+    assert [str(each.message) for each in warned if str(MTEC) in each.filename] == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_no_version_stands_anywhere_else() -> None:
+    """What people read and what is checked are the same versions."""
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    assert f"You need Home Assistant {VERSIONS['oldest_home_assistant']} or newer" in readme
+    assert set(re.findall(r"Home Assistant (20\d\d\.\d+(?:\.\d+)?)", readme)) <= {
+        VERSIONS[f"{which}_home_assistant"] for which in ("oldest", "usual", "newest")
+    }
+    for path in (CHECKOUT / "requirements_test.txt", CHECKOUT / "scripts" / "setup", CHECKOUT / "scripts" / "test"):
+        assert not re.search(r"20\d\d\.\d", path.read_text(encoding="utf-8")), path
 
 
 # The quality scale

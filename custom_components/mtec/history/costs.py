@@ -5,16 +5,22 @@ first row are filled in from the energy's statistics, at the price that is set. 
 past: what a sensor's price was is not known here.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
-from homeassistant.components.energy.data import async_get_manager
 from homeassistant.const import UnitOfEnergy
 from homeassistant.core import HomeAssistant
 from homeassistant.util.unit_conversion import EnergyConverter
 
+from custom_components.mtec.home_assistant_internals import (
+    Feature,
+    async_cost_sensors,
+    async_energy_sources,
+    check_supported,
+)
+
 from .spread import HOUR
-from .statistics import PastHour, Series, async_begun_series
+from .statistics import PastHour, Series, async_begun_series, begins_day
 
 _DAYS_AT_ONCE: Final = 92
 
@@ -28,14 +34,16 @@ _PRICES: Final = (
 async def async_fill_costs(hass: HomeAssistant, energies: Mapping[str, Series], longest: float) -> dict[str, float]:
     """Fill in the costs of energies that have a fixed price. Return what was filled in, by entity id.
 
-    `longest` is in seconds, and how long to wait for the first row of a sensor of costs.
+    `longest` is in seconds, and how long to wait for the first row of a sensor of costs. Raises NotSupportedError.
     """
     if "energy" not in hass.config.components:
         return {}
-    manager = await async_get_manager(hass)
-    sources = [] if manager.data is None else manager.data["energy_sources"]
-    known: dict[str, str] = hass.data["energy"]["cost_sensors"]
-    prices = {known[id_]: (id_, price) for id_, price in _fixed_prices(sources) if id_ in energies and id_ in known}
+    check_supported(Feature.COSTS)
+    sources = await async_energy_sources(hass)
+    if not (priced := [(id_, price) for id_, price in _fixed_prices(sources) if id_ in energies]):
+        return {}
+    known = async_cost_sensors(hass)
+    prices = {known[id_]: (id_, price) for id_, price in priced if id_ in known}
     begun = await async_begun_series(hass, set(prices), longest)
     return {
         cost_id: filled
@@ -44,9 +52,9 @@ async def async_fill_costs(hass: HomeAssistant, energies: Mapping[str, Series], 
     }
 
 
-def _fixed_prices(sources: object) -> Iterator[tuple[str, float]]:
+def _fixed_prices(sources: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
     """Yield the energies with a fixed price, and the price of a kWh."""
-    for source in sources if isinstance(sources, list) else ():
+    for source in sources:
         for energy, price, entity in _PRICES:
             if source.get(energy) and source.get(price) is not None and source.get(entity) is None:
                 yield source[energy], source[price]
@@ -60,7 +68,7 @@ async def _async_fill(energy: Series, costs: Series, price: float) -> float | No
         return None
     own = first.start.replace(minute=0)
     rows = await energy.async_rows(begin.start, own, "hour")
-    days = [index for index, row in enumerate(rows) if row.begins_day]
+    days = [index for index, row in enumerate(rows) if begins_day(row)]
     if not days:
         return None
     factor = price * EnergyConverter.convert(1, energy.unit, UnitOfEnergy.KILO_WATT_HOUR)
@@ -76,6 +84,6 @@ async def _async_fill(energy: Series, costs: Series, price: float) -> float | No
         first = await costs.async_first()
         if first is None:
             return None
-        await costs.async_put_before(first, hours[index:until], first.state if first.begins_day else last_rise)
+        await costs.async_put_before(first, hours[index:until], first.state if begins_day(first) else last_rise)
         until = index
     return sum(hour.rise for hour in hours[days[0] :])

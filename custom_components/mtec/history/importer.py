@@ -20,6 +20,7 @@ from homeassistant.util.unit_conversion import EnergyConverter
 
 from custom_components.mtec.const import DOMAIN, LOGGER
 from custom_components.mtec.energy_sensor import STATION_ENERGIES
+from custom_components.mtec.home_assistant_internals import Row, is_recorded
 from custom_components.mtec.portal import (
     BusyError,
     Client,
@@ -32,7 +33,7 @@ from custom_components.mtec.portal.usage import RETRY_AFTER
 
 from .costs import async_fill_costs
 from .spread import ENERGIES, Energy, midnight, spread
-from .statistics import PastHour, Row, Series, async_begun_series, async_series, is_recorded
+from .statistics import PastHour, Series, async_begun_series, async_series, begins_day
 
 LONGEST_WAIT: Final = 660.0
 """Seconds to wait for the first row of a sensor: Home Assistant makes one every five minutes."""
@@ -137,7 +138,7 @@ class _Sensor:
     @property
     def lacks_until(self) -> date:
         """The last day of which hours are missing before the first row."""
-        return self.first_day - _DAY if self.first.begins_day else self.first_day
+        return self.first_day - _DAY if begins_day(self.first) else self.first_day
 
     def day_total(self, day: date, row: UsageRow | None) -> tuple[float | None, datetime | None]:
         """Return a day's energy in kWh, None if the portal does not know it, and when that was counted.
@@ -186,7 +187,7 @@ class HistoryImport:
     report: Report = field(default_factory=Report)
 
     async def async_run(self) -> Report:
-        """Import. Raises a PortalError, or NothingRecordedError."""
+        """Import. Raises a PortalError, NothingRecordedError, or NotSupportedError if the costs alone are missing."""
         self.progress.begun = monotonic()
         known = self._statistic_ids()
         ids = {id_: energy for id_, energy in known.items() if is_recorded(self.hass, id_)}

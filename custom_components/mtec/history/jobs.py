@@ -14,6 +14,12 @@ from homeassistant.util.json import JsonObjectType
 
 from custom_components.mtec.const import DOMAIN, LOGGER
 from custom_components.mtec.coordinator import MtecConfigEntry, Part
+from custom_components.mtec.home_assistant_internals import (
+    Feature,
+    NotSupportedError,
+    check_supported,
+    is_supported,
+)
 from custom_components.mtec.portal import PortalError, StationReading
 
 from .export import async_portal_error, without_data
@@ -63,6 +69,7 @@ class HistoryJobs:
         """Begin an import, to be continued until it has come to its end. Raises HomeAssistantError."""
         if "recorder" not in self.hass.config.components:
             raise HomeAssistantError(translation_domain=DOMAIN, translation_key="no_recorder")
+        check_supported(Feature.IMPORT)
         jobs = await self._async_load()
         if station.id in self.running:
             raise HomeAssistantError(
@@ -79,7 +86,7 @@ class HistoryJobs:
 
     async def async_continue(self, entry: MtecConfigEntry) -> None:
         """Go on with the imports of an account that were not finished before it was loaded."""
-        if "recorder" not in self.hass.config.components:
+        if "recorder" not in self.hass.config.components or not is_supported(Feature.IMPORT):
             return
         for station_id, job in (await self._async_load()).items():
             station = entry.runtime_data.data.stations.get(station_id)
@@ -131,7 +138,7 @@ class HistoryJobs:
         LOGGER.info("The history of %s is being imported by %s", station.name, work.resolution)
         try:
             report = await work.async_run()
-        except NothingRecordedError:
+        except NotSupportedError, NothingRecordedError:
             await self._async_forget(station.id)
             raise
         except PortalError as error:
