@@ -18,7 +18,16 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from custom_components.mtec.portal import Client, Credentials, Pacing, PortalError, digest_of, pacing
+from custom_components.mtec.portal import (
+    Client,
+    Credentials,
+    Pacing,
+    digest_of,
+    pacing,
+)
+from custom_components.mtec.sources import (
+    SourceError,
+)
 from tests.odd_portal import OddPortal, odd_portal, raw_server, success
 from tests.portal_simulator import HOUSE, Call, PortalSimulator
 from tests.test_client import BERLIN
@@ -120,12 +129,12 @@ class Bench:
             generation=generation,
         )
 
-    async def ask(self, generation: int, question: Callable[[Client], Awaitable[object]]) -> PortalError | None:
+    async def ask(self, generation: int, question: Callable[[Client], Awaitable[object]]) -> SourceError | None:
         """Ask, and return the error. A result has to make sense."""
         client = self.client(generation)
         try:
             result = await question(client)
-        except PortalError as error:
+        except SourceError as error:
             return error
         _check(result)
         json.dumps([answer.data for answer in client.journal.answers], ensure_ascii=False).encode()
@@ -228,7 +237,7 @@ def bodies(draw: st.DrawFn, valid: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("generation", [1, 2])
 def test_any_body_is_a_result_or_an_error(bench: Bench, generation: int) -> None:
-    """Anything that is raised but a PortalError fails."""
+    """Anything that is raised but a SourceError fails."""
 
     @settings(many, max_examples=250)
     @given(body=bodies(bench.bodies[generation]), number=st.integers(0, len(QUESTIONS) - 1))
@@ -370,7 +379,7 @@ def test_no_secret_in_any_text(
                 if at == "answer":
                     await client.sign_in()
                 await question(client)
-            except PortalError as error:
+            except SourceError as error:
                 texts = [str(error), repr(error), *traceback.format_exception(error)]
                 assert not _leaks("\n".join(texts))
             assert not _leaks(repr(client) + repr(vars(client)))
@@ -402,7 +411,7 @@ def test_no_secret_in_broken_answers(bench: Bench, caplog: pytest.LogCaptureFixt
 
     async def ask() -> None:
         async with raw_server(reply.replace("{}", " ".join(SENT)).encode()) as url:
-            with pytest.raises(PortalError) as raised:
+            with pytest.raises(SourceError) as raised:
                 await bench.client(1, url).sign_in()
             texts = [str(raised.value), repr(raised.value), *traceback.format_exception(raised.value)]
             assert not _leaks("\n".join(texts))
@@ -430,7 +439,7 @@ def test_no_secret_is_taken_for_a_code(bench: Bench, generation: int, secret: st
     client = Client(
         bench.http, credentials, time_zone=BERLIN, url=bench.portal.url, pacing=Pacing(0), generation=generation
     )
-    with pytest.raises(PortalError, match="unusual code"):
+    with pytest.raises(SourceError, match="unusual code"):
         bench.runner.run(client.stations())
 
 

@@ -15,14 +15,18 @@ import aiohttp
 from aiohttp import web
 import pytest
 
-from custom_components.mtec.portal import (
-    PortalConnectionError,
-    PortalError,
-    ResponseError,
+from custom_components.mtec.models import (
     Station,
+)
+from custom_components.mtec.portal import (
     body as body_module,
 )
 from custom_components.mtec.portal.body import LARGEST, LARGEST_PACKED
+from custom_components.mtec.sources import (
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
+)
 from tests.odd_portal import endless_server, odd_portal, success
 from tests.test_client import client_of
 
@@ -187,13 +191,13 @@ async def test_answer_is_read_however_it_is_sent(
     [
         ("br", b"\x0b\x02\x80{}\x03", ResponseError),
         ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), ResponseError),
-        ("gzip", gzip.compress(b'{"code": "1000000", "data": 1}')[:-9], PortalConnectionError),
-        ("deflate", b"\x78\x9cnonsense", PortalConnectionError),
+        ("gzip", gzip.compress(b'{"code": "1000000", "data": 1}')[:-9], SourceConnectionError),
+        ("deflate", b"\x78\x9cnonsense", SourceConnectionError),
         ("gzip", b"", ResponseError),
     ],
 )
 async def test_damaged_encoding_is_an_error(
-    http: aiohttp.ClientSession, encoding: str, body: bytes, error: type[PortalError]
+    http: aiohttp.ClientSession, encoding: str, body: bytes, error: type[SourceError]
 ) -> None:
     async with odd_portal(lambda _: web.Response(body=body, headers={"Content-Encoding": encoding})) as portal:
         client = client_of(http, portal.url)

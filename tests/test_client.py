@@ -10,26 +10,30 @@ import aiohttp
 from aiohttp import web
 import pytest
 
-from custom_components.mtec.portal import (
-    AuthenticationError,
+from custom_components.mtec.models import (
     BatteryReading,
-    BusyError,
-    Client,
-    Credentials,
     CurvePoint,
     Inverter,
     InverterReading,
-    Pacing,
     PhaseReading,
-    PortalConnectionError,
-    PortalError,
-    ResponseError,
     Station,
     StationReading,
     StringReading,
     UsageRow,
+)
+from custom_components.mtec.portal import (
+    Client,
+    Credentials,
+    Pacing,
     digest_of,
     session as session_module,
+)
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
 )
 from tests.conftest import GENERATION1, NOON, VILLAGE
 from tests.odd_portal import TOKEN, odd_portal, raw_server, success
@@ -395,7 +399,7 @@ async def test_cancelled_callers_let_the_next_one_go(http: aiohttp.ClientSession
     ],
 )
 async def test_http_status(
-    http: aiohttp.ClientSession, answer: Any, error: type[PortalError], retry_after: float | None
+    http: aiohttp.ClientSession, answer: Any, error: type[SourceError], retry_after: float | None
 ) -> None:
     def fail(_: web.Request) -> web.StreamResponse:
         raise answer()
@@ -430,7 +434,7 @@ async def test_http_status(
         (b'{"code": ' + b"9" * 5000 + b"}", ResponseError),
     ],
 )
-async def test_body(http: aiohttp.ClientSession, body: bytes, error: type[PortalError]) -> None:
+async def test_body(http: aiohttp.ClientSession, body: bytes, error: type[SourceError]) -> None:
     async with odd_portal(lambda _: body) as portal:
         with pytest.raises(error):
             await client_of(http, portal.url).stations()
@@ -470,14 +474,14 @@ async def test_login_that_makes_no_sense(http: aiohttp.ClientSession, login: Any
 )
 async def test_broken_connection(http: aiohttp.ClientSession, reply: bytes) -> None:
     async with raw_server(reply) as url:
-        with pytest.raises(PortalConnectionError):
+        with pytest.raises(SourceConnectionError):
             await client_of(http, url).stations()
 
 
 async def test_hanging_connection(http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "TIMEOUT", aiohttp.ClientTimeout(total=0.05))
     async with raw_server(None) as url:
-        with pytest.raises(PortalConnectionError, match="in time"):
+        with pytest.raises(SourceConnectionError, match="in time"):
             await client_of(http, url).stations()
 
 
@@ -491,13 +495,13 @@ async def test_hanging_connection(http: aiohttp.ClientSession, monkeypatch: pyte
     ],
 )
 async def test_unreachable(http: aiohttp.ClientSession, url: str, words: str) -> None:
-    with pytest.raises(PortalConnectionError) as raised:
+    with pytest.raises(SourceConnectionError) as raised:
         await client_of(http, url).stations()
     assert str(raised.value) == f"The portal cannot be reached: {words}"
 
 
 async def test_broken_tls(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
-    with pytest.raises(PortalConnectionError) as raised:
+    with pytest.raises(SourceConnectionError) as raised:
         await client_of(http, simulator.url.replace("http:", "https:")).stations()
     assert str(raised.value) == "The portal cannot be reached: there is no encrypted connection to it"
 
@@ -512,7 +516,7 @@ async def test_broken_tls(http: aiohttp.ClientSession, simulator: PortalSimulato
 )
 async def test_broken_answer_is_told_in_words_of_our_own(http: aiohttp.ClientSession, reply: bytes, words: str) -> None:
     async with raw_server(reply) as url:
-        with pytest.raises(PortalConnectionError) as raised:
+        with pytest.raises(SourceConnectionError) as raised:
             await client_of(http, url).stations()
     assert str(raised.value) == f"The portal cannot be reached: {words}"
 

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
-from custom_components.mtec.portal import __main__ as command_line, pacing as pacing_module
+from custom_components.mtec.portal import (
+    __main__ as command_line,
+    pacing as pacing_module,
+)
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator, plant_of
 
 ROOT = Path(__file__).parent.parent

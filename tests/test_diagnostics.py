@@ -18,7 +18,10 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
-from custom_components.mtec.portal import Inverter, Station
+from custom_components.mtec.models import (
+    Inverter,
+    Station,
+)
 from custom_components.mtec.portal.journal import ANSWERS_OF_A_PATH, Journal
 from custom_components.mtec.portal.redaction import Redaction
 from tests.conftest import NOON, VILLAGE, SetUp

@@ -8,7 +8,15 @@ import aiohttp
 from aiohttp import web
 import pytest
 
-from custom_components.mtec.portal import Client, Credentials, Pacing, StationReading, digest_of
+from custom_components.mtec.models import (
+    StationReading,
+)
+from custom_components.mtec.portal import (
+    Client,
+    Credentials,
+    Pacing,
+    digest_of,
+)
 from tests.conftest import GENERATION1, NOON
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import HOUSE, PortalSimulator

@@ -15,23 +15,27 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
 
 from custom_components.mtec.const import CONF_GENERATION, GRACE_POLLS, LOOKUP_INTERVAL
-from custom_components.mtec.portal import (
-    AuthenticationError,
+from custom_components.mtec.models import (
     BackupReading,
     BatteryMode,
     BatteryReading,
-    Client,
-    Credentials,
     Energies,
     Inverter,
-    Pacing,
     PhaseReading,
-    PortalError,
-    ResponseError,
     StationReading,
     UsageRow,
     WorkStatus,
+)
+from custom_components.mtec.portal import (
+    Client,
+    Credentials,
+    Pacing,
     digest_of,
+)
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    ResponseError,
+    SourceError,
 )
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal, success
@@ -610,7 +614,7 @@ async def test_a_wrong_password_is_tried_in_another_only_while_none_is_known(
 )
 async def test_a_portal_that_is_not_well_is_asked_in_no_other(http: aiohttp.ClientSession, refusal: Any) -> None:
     async with odd_portal(lambda _: success({}), login=lambda _: refusal()) as portal:
-        with pytest.raises(PortalError):
+        with pytest.raises(SourceError):
             await odd_client(http, portal.url).sign_in()
         assert portal.paths == [LOGINS[2]]
 

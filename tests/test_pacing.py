@@ -22,22 +22,24 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.portal import (
-    AuthenticationError,
-    BusyError,
     Client,
     Credentials,
     Pacing,
-    PortalError,
-    ResponseError,
     digest_of,
 )
-from custom_components.mtec.portal.errors import LONGEST_RETRY_AFTER
 from custom_components.mtec.portal.pacing import (
     BACKGROUND_REQUESTS_A_MINUTE,
     FIRST_HOLD,
     LONGEST_HOLD,
     PAUSE,
     REQUESTS_A_MINUTE,
+)
+from custom_components.mtec.sources import (
+    LONGEST_RETRY_AFTER,
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceError,
 )
 from tests.conftest import NOON, SetUp
 from tests.home import Home, most_in
@@ -279,7 +281,7 @@ async def test_pause_after_a_request_that_failed(
     simulator.faults.add(fault, times=1)
     for _ in range(2):
         # A busy portal is asked a second time by the same call.
-        with suppress(PortalError):
+        with suppress(SourceError):
             await client.day_usage(HOUSE.station_id, date(2026, 6, 1))
     before, after = simulator.requests[1:3]
     assert before.faults == (fault,)
@@ -397,7 +399,7 @@ async def test_never_more_than_ten_logins_an_hour(
                 await client.station_reading(HOUSE.station_id)
             except AuthenticationError:
                 assert _refused_in_a_row(simulator.requests) == 3
-            except PortalError:
+            except SourceError:
                 pass
         freezer.tick(30)
     assert 1 < most_in(simulator.requests, 3600, is_login) <= 10
@@ -413,7 +415,7 @@ async def test_refused_requests_do_not_become_logins(
         logins: list[float] = []
         for minute in range(240):
             known = sum("/login" in path for path in portal.paths)
-            with pytest.raises(PortalError):
+            with pytest.raises(SourceError):
                 await client.stations()
             logins += [60.0 * minute] * (sum("/login" in path for path in portal.paths) - known)
             freezer.tick(60)
@@ -457,7 +459,7 @@ async def test_logins_that_nobody_asked_for_are_three_and_one_more_each_quarter_
     simulator.faults.add("expired")
     began = simulator.clock.now()
     while simulator.clock.now() - began < timedelta(hours=2):
-        with pytest.raises(PortalError):
+        with pytest.raises(SourceError):
             await client.stations()
         freezer.tick(20)
     starts = [call.started for call in simulator.requests if is_login(call)]
@@ -478,7 +480,7 @@ async def test_login_paths_that_do_not_exist_cost_logins_too(
     async with odd_portal(lambda _: web.Response(status=404), login=login) as portal:
         client = _client(http, portal.url, Pacing(0))
         for minute in range(300):
-            with pytest.raises(PortalError):
+            with pytest.raises(SourceError):
                 await (client.sign_in() if minute % 7 == 0 else client.stations())
             freezer.tick(60)
     most = max(sum(start <= time < start + 3599 for time in times) for start in times)
@@ -492,7 +494,7 @@ async def test_unasked_login_paths_leave_the_rest_to_the_person(
     async with odd_portal(lambda _: web.Response(status=404), login=lambda _: web.Response(status=404)) as portal:
         client = _client(http, portal.url, Pacing(0))
         for _ in range(59):
-            with pytest.raises(PortalError):
+            with pytest.raises(SourceError):
                 await client.stations()
             freezer.tick(60)
         assert 5 <= len(portal.paths) <= 7
@@ -516,7 +518,7 @@ async def test_both_login_paths_are_tried_in_turn_though_only_one_login_is_left(
     async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
         client = _client(http, portal.url, Pacing(0))
         for _ in range(120):
-            with pytest.raises(PortalError):
+            with pytest.raises(SourceError):
                 await client.stations()
             freezer.tick(60)
         well = True
@@ -524,7 +526,7 @@ async def test_both_login_paths_are_tried_in_turn_though_only_one_login_is_left(
         for _ in range(31):
             try:
                 answered += await client.stations() == []
-            except PortalError:
+            except SourceError:
                 freezer.tick(60)
         assert answered
         assert client.generation == 2
@@ -555,7 +557,7 @@ async def test_login_that_nobody_answered_is_not_tried_again_at_once(
 ) -> None:
     client = _family(http, simulator, Pacing(0))
     simulator.faults.add("reset")
-    with pytest.raises(PortalError):
+    with pytest.raises(SourceError):
         await client.stations()
     freezer.tick(20)
     with pytest.raises(BusyError):

@@ -25,7 +25,13 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import Inverter, Station, digest_of
+from custom_components.mtec.models import (
+    Inverter,
+    Station,
+)
+from custom_components.mtec.portal import (
+    digest_of,
+)
 from custom_components.mtec.portal.redaction import Redaction
 from tests.conftest import VILLAGE, SetUp
 from tests.portal_simulator import FARM, HOUSE, PortalSimulator

@@ -36,13 +36,15 @@ from .coordinator import MtecConfigEntry, portal_key, temporary_client
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .portal import (
     PORTAL_URL,
+    Credentials,
+    digest_of,
+)
+from .sources import (
     AuthenticationError,
     BusyError,
-    Credentials,
-    PortalConnectionError,
-    PortalError,
     ResponseError,
-    digest_of,
+    SourceConnectionError,
+    SourceError,
 )
 from .titles import DEFAULT_TITLE, title_of
 
@@ -52,9 +54,9 @@ CONF_ALLOW_HTTP = "allow_http"
 IMPORT_HISTORY = {"next_step_id": "import_history"}
 """What the options are begun with to import history at once."""
 
-_ERRORS: dict[type[PortalError], str] = {
+_ERRORS: dict[type[SourceError], str] = {
     AuthenticationError: "invalid_auth",
-    PortalConnectionError: "cannot_connect",
+    SourceConnectionError: "cannot_connect",
     BusyError: "busy",
     ResponseError: "invalid_response",
 }
@@ -209,7 +211,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             try:
                 await client.sign_in()
                 stations = await client.stations()
-            except PortalError as error:
+            except SourceError as error:
                 return None, _ERRORS[type(error)]
         taken = {entry.title for entry in self._async_current_entries()}
         self._title = title_of([station.name for station in stations], taken)

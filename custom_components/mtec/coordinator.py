@@ -37,23 +37,27 @@ from .const import (
 )
 from .inverter_ids import InverterIds
 from .issues import NO_STATIONS, NOT_UNDERSTOOD, SILENT, async_note
-from .ownership import async_claim, async_owner, async_remove_devices
-from .portal import (
-    AuthenticationError,
-    BusyError,
-    Client,
-    Credentials,
+from .models import (
     Inverter,
     InverterReading,
-    Pacing,
-    PortalError,
-    ResponseError,
     Station,
     StationReading,
     UsageRow,
 )
+from .ownership import async_claim, async_owner, async_remove_devices
+from .portal import (
+    Client,
+    Credentials,
+    Pacing,
+)
 from .portal.pacing import PATIENCE, PAUSE
 from .presence import is_present
+from .sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceError,
+)
 from .stale import Absences
 from .time_limit import OutOfTimeError, TimeLimit, UnreadableError
 from .titles import log_name
@@ -138,7 +142,7 @@ class Part[ReadingT]:
     reading: ReadingT | None = None
     read_at: datetime | None = None
     asked_at: datetime = _NEVER
-    error: PortalError | None = None
+    error: SourceError | None = None
     failed_polls: int = 0
     error_counts: Counter[str] = field(default_factory=Counter)
     said_unavailable: bool = False
@@ -160,14 +164,14 @@ class Part[ReadingT]:
             self.reading = await limit.read(self.read)
         except AuthenticationError:
             raise
-        except PortalError as error:
+        except SourceError as error:
             self.failed(error)
         else:
             self.error = None
             self.failed_polls = 0
             self.read_at = now
 
-    def failed(self, error: PortalError) -> None:
+    def failed(self, error: SourceError) -> None:
         """Note a poll that brought no reading."""
         self.error = error
         self.failed_polls += 1
@@ -278,7 +282,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             if self._is_demo:
                 raise _update_failed(error) from error
             raise ConfigEntryAuthFailed(translation_domain=DOMAIN, translation_key="authentication") from error
-        except PortalError as error:
+        except SourceError as error:
             self._async_note_errors([error])
             raise _update_failed(error) from error
         self._async_note_errors([part.error for part in everything])
@@ -312,7 +316,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
                 if part.is_due:
                     part.failed(OutOfTimeError("The portal did not answer within the time of a poll"))
 
-    def _log_unreadable(self, key: str, name: str, error: PortalError | None) -> None:
+    def _log_unreadable(self, key: str, name: str, error: SourceError | None) -> None:
         """Log an exception that no answer should cause, once until there is none any more."""
         if not isinstance(error, UnreadableError):
             if error is None:
@@ -323,7 +327,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             LOGGER.debug("%s caused by %s at:\n%s", error.kind, name, error.trace)
 
     @callback
-    def _async_note_errors(self, errors: list[PortalError | None]) -> None:
+    def _async_note_errors(self, errors: list[SourceError | None]) -> None:
         """Note whether the portal answered anything at this poll, and anything that is understood."""
         if not errors or None in errors:
             wrong = {SILENT: False, NOT_UNDERSTOOD: False}
@@ -350,7 +354,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             listed = await limit.read(self.client.stations)
         except AuthenticationError:
             raise
-        except PortalError as error:
+        except SourceError as error:
             self._log_unreadable("", "The list of stations", error)
             if not self.data.stations:
                 raise
@@ -471,7 +475,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             inverters = await limit.read(partial(self.client.inverters, station.id))
         except AuthenticationError:
             raise
-        except PortalError as error:
+        except SourceError as error:
             self._log_unreadable(key, name, error)
             LOGGER.debug("The inverters of %s cannot be looked up: %s", station.name, error)
             return None
@@ -587,7 +591,7 @@ def _share_kept(whole: float | None, given_away: float | None) -> float | None:
     return min(100.0, max(0.0, 100 * (1 - given_away / whole)))
 
 
-def _update_failed(error: PortalError | None) -> UpdateFailed:
+def _update_failed(error: SourceError | None) -> UpdateFailed:
     return UpdateFailed(
         translation_domain=DOMAIN,
         translation_key="update_failed",

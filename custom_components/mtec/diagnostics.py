@@ -13,7 +13,13 @@ from yarl import URL
 
 from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator, Part
-from .portal import PORTAL_URL, Inverter, Station
+from .models import (
+    Inverter,
+    Station,
+)
+from .portal import (
+    PORTAL_URL,
+)
 from .portal.journal import Journal, LastAnswer
 from .portal.redaction import Redaction, Shown
 

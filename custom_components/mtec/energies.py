@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
 from .counter import ResetCycle
-from .portal import UsageRow
+from .models import (
+    UsageRow,
+)
 
 
 def dated_readings(

@@ -20,7 +20,11 @@ from .coordinator import EnergyBalance, MtecCoordinator, Part
 from .counter import Counter, ResetCycle
 from .energies import dated_readings, has_dated_readings
 from .entity import MtecEntity, MtecEntityDescription
-from .portal import Energies, InverterReading, StationReading
+from .models import (
+    Energies,
+    InverterReading,
+    StationReading,
+)
 from .presence import is_present
 
 

@@ -8,8 +8,10 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 
 from .const import LOGGER
+from .models import (
+    Inverter,
+)
 from .ownership import async_claim, async_owner
-from .portal import Inverter
 
 LOOKUPS_WITHOUT: Final = 3
 """Look-ups in a row that leave out a serial number, after which the portal's id of the inverter is taken instead."""

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from .portal import StationReading, UsageRow
+from .models import (
+    StationReading,
+    UsageRow,
+)
 
 _LIVE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "pv": ("pv_power",),

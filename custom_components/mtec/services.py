@@ -17,7 +17,9 @@ from .coordinator import MtecConfigEntry, Part
 from .history.export import UsageExport, async_range_error, invalid
 from .history.importer import Resolution
 from .history.jobs import async_import_history
-from .portal import StationReading
+from .models import (
+    StationReading,
+)
 from .portal.table import DECIMALS, DELIMITERS, CsvFormat
 from .portal.usage import RangeError, UsageQuery, UsageType
 

@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 import traceback
 
-from .portal import PortalConnectionError, PortalError, ResponseError
+from .sources import (
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
+)
 
 
-class OutOfTimeError(PortalConnectionError):
+class OutOfTimeError(SourceConnectionError):
     """The time of the poll was over before the portal answered."""
 
 
@@ -40,12 +44,12 @@ class TimeLimit:
         return self._loop.time() >= self._half
 
     async def read[T](self, read: Callable[[], Awaitable[T]]) -> T:
-        """Return what `read` does, which is cut off at the limit. Raises a PortalError, whatever `read` raises."""
+        """Return what `read` does, which is cut off at the limit. Raises a SourceError, whatever `read` raises."""
         limit = asyncio.timeout_at(self._end)
         try:
             async with limit:
                 return await read()
-        except PortalError:
+        except SourceError:
             raise
         except Exception as error:
             if limit.expired():

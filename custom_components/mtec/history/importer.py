@@ -21,15 +21,19 @@ from homeassistant.util.unit_conversion import EnergyConverter
 from custom_components.mtec.const import DOMAIN, LOGGER
 from custom_components.mtec.energy_sensor import STATION_ENERGIES
 from custom_components.mtec.home_assistant_internals import Row, is_recorded
-from custom_components.mtec.portal import (
-    BusyError,
-    Client,
+from custom_components.mtec.models import (
     CurvePoint,
-    PortalConnectionError,
-    ResponseError,
     UsageRow,
 )
+from custom_components.mtec.portal import (
+    Client,
+)
 from custom_components.mtec.portal.usage import RETRY_AFTER
+from custom_components.mtec.sources import (
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+)
 
 from .costs import async_fill_costs
 from .spread import ENERGIES, Energy, midnight, spread
@@ -187,7 +191,7 @@ class HistoryImport:
     report: Report = field(default_factory=Report)
 
     async def async_run(self) -> Report:
-        """Import. Raises a PortalError, NothingRecordedError, or NotSupportedError if the costs alone are missing."""
+        """Import. Raises a SourceError, NothingRecordedError, or NotSupportedError if the costs alone are missing."""
         self.progress.begun = monotonic()
         known = self._statistic_ids()
         ids = {id_: energy for id_, energy in known.items() if is_recorded(self.hass, id_)}
@@ -304,12 +308,12 @@ class HistoryImport:
     async def _ask[AnswerT](self, question: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Return the portal's answer, asked for again and again while it is busy or out of reach.
 
-        Raises a PortalError if that cannot help, or if not a single question has been answered to a person who waits.
+        Raises a SourceError if that cannot help, or if not a single question has been answered to a person who waits.
         """
         for attempt in count():
             try:
                 answer = await question()
-            except (BusyError, PortalConnectionError) as error:
+            except (BusyError, SourceConnectionError) as error:
                 if not self.patient and not self.progress.done:
                     raise
                 LOGGER.debug("The import of %s waits for the portal: %s", self.station_id, error)

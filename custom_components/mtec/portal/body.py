@@ -9,7 +9,11 @@ import zlib
 
 import aiohttp
 
-from .errors import PortalConnectionError, ResponseError
+from custom_components.mtec.sources import (
+    ResponseError,
+    SourceConnectionError,
+)
+
 from .values import encodable
 
 LARGEST: Final = 8 * 1024 * 1024
@@ -49,7 +53,7 @@ class Body:
 async def read_body(response: aiohttp.ClientResponse) -> Body:
     """Return the body of a response, which has to be requested without automatic decompression.
 
-    Raises ResponseError if it is too large or compressed in a way that was not asked for, PortalConnectionError if its
+    Raises ResponseError if it is too large or compressed in a way that was not asked for, SourceConnectionError if its
     compression is damaged, and what aiohttp raises if the connection breaks.
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower().removeprefix("x-")
@@ -84,7 +88,7 @@ def _unpacked_and_parsed(packed: bytes, encoding: str) -> Body:
 
 
 def _unpacked(packed: bytes, encoding: str) -> bytes:
-    """Return what was compressed. Raises PortalConnectionError if it is damaged, ResponseError if it is too large."""
+    """Return what was compressed. Raises SourceConnectionError if it is damaged, ResponseError if it is too large."""
     if encoding == "gzip":
         window = 16 + zlib.MAX_WBITS
     else:
@@ -97,7 +101,7 @@ def _unpacked(packed: bytes, encoding: str) -> bytes:
     if body is not None and len(body) > LARGEST:
         raise _too_large()
     if body is None or not unpacker.eof:
-        raise PortalConnectionError("The portal's answer arrived damaged")
+        raise SourceConnectionError("The portal's answer arrived damaged")
     return body
 
 

@@ -7,12 +7,7 @@ from typing import Final, Protocol, Self
 
 import aiohttp
 
-from .errors import ResponseError
-from .generation1 import Generation1
-from .generation2 import Generation2
-from .journal import Journal
-from .models import (
-    Credentials,
+from custom_components.mtec.models import (
     CurvePoint,
     DaySummary,
     DayUsage,
@@ -22,6 +17,16 @@ from .models import (
     StationReading,
     UsageRow,
 )
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
+from .auth import (
+    Credentials,
+)
+from .generation1 import Generation1
+from .generation2 import Generation2
+from .journal import Journal
 from .pacing import Pacing
 from .parsing import Period
 from .session import BackgroundSession, MovedError, Requester, Session, SignIn
@@ -61,7 +66,7 @@ class Generation(SignIn, Protocol):
 
 
 class Client:
-    """An account on the portal at `url`. Every method raises a PortalError if the portal does not give what is asked.
+    """An account on the portal at `url`. Every method raises a SourceError if the portal does not give what is asked.
 
     `credentials` None looks around with the public demo account. `time_zone` is the plant's: days begin at its
     midnight, and moments are in it. Clients of one portal share one `pacing`. `generation` is that of the API which

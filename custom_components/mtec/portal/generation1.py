@@ -8,11 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, tzinfo
 from typing import Any
 
-from . import values
-from .errors import ResponseError
-from .models import (
+from custom_components.mtec.models import (
     BatteryReading,
-    Credentials,
     DaySummary,
     DayUsage,
     Inverter,
@@ -22,6 +19,14 @@ from .models import (
     StationReading,
     StringReading,
     UsageRow,
+)
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
+from . import values
+from .auth import (
+    Credentials,
 )
 from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, rows, usage_rows
 from .session import Answer, Request, Requester

@@ -9,13 +9,10 @@ from datetime import date, datetime, timedelta, tzinfo
 from itertools import count
 from typing import Any
 
-from . import values
-from .errors import ResponseError
-from .models import (
+from custom_components.mtec.models import (
     BackupReading,
     BatteryMode,
     BatteryReading,
-    Credentials,
     DaySummary,
     DayUsage,
     Energies,
@@ -27,6 +24,14 @@ from .models import (
     StringReading,
     UsageRow,
     WorkStatus,
+)
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
+from . import values
+from .auth import (
+    Credentials,
 )
 from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, usage_rows
 from .session import Answer, Request, Requester

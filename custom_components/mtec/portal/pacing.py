@@ -10,7 +10,10 @@ from random import uniform
 from time import monotonic
 from typing import Final
 
-from .errors import LONGEST_RETRY_AFTER, BusyError
+from custom_components.mtec.sources import (
+    LONGEST_RETRY_AFTER,
+    BusyError,
+)
 
 PAUSE: Final = 0.5
 """Seconds between the end of a request and the start of the next."""

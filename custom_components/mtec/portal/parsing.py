@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from datetime import date, timedelta, timezone, tzinfo
 from typing import Any
 
+from custom_components.mtec.models import (
+    CurvePoint,
+    UsageRow,
+)
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
 from . import values
-from .errors import ResponseError
-from .models import CurvePoint, UsageRow
 
 DAY = 1
 """`durationType` of a day as a curve."""

@@ -13,7 +13,11 @@ import re
 from typing import Any, Final
 from unicodedata import normalize
 
-from .models import Inverter, Station
+from custom_components.mtec.models import (
+    Inverter,
+    Station,
+)
+
 from .vocabulary import MODELS, NEVER_ALONE, READINGS, SCHEMA, STATES
 
 

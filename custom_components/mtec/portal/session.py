@@ -14,10 +14,19 @@ from typing import Any, Literal, Protocol
 
 import aiohttp
 
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
+)
+
+from .auth import (
+    Credentials,
+)
 from .body import ACCEPT_ENCODING, Body, read_body
-from .errors import AuthenticationError, BusyError, PortalConnectionError, PortalError, ResponseError
 from .journal import Journal, shape
-from .models import Credentials
 from .pacing import PATIENCE, REFUSED_LOGINS, Pacing
 
 TIMEOUT = aiohttp.ClientTimeout(total=30)
@@ -106,7 +115,7 @@ class Requester(Protocol):
     """What sends requests, and returns the `data` of the portal's answers."""
 
     async def request(self, request: Request) -> Any:
-        """Return the `data` of the portal's answer. Raises a PortalError."""
+        """Return the `data` of the portal's answer. Raises a SourceError."""
 
 
 class _SessionGoneError(Exception):
@@ -169,7 +178,7 @@ class Session:
     async def sign_in(self) -> None:
         """Sign in anew, because a person asks for it: logins refused before do not count.
 
-        Raises AuthenticationError if the portal refuses, or another PortalError.
+        Raises AuthenticationError if the portal refuses, or another SourceError.
         """
         self._logins.forget_refusals()
         await self._renew(self._token, asked=True)
@@ -181,7 +190,7 @@ class Session:
         more if the portal is busy and that may pass soon.
 
         Raises MovedError if the portal speaks another generation than the request does.
-        Raises a PortalError: AuthenticationError only once the portal has refused to sign in several times, as it does
+        Raises a SourceError: AuthenticationError only once the portal has refused to sign in several times, as it does
         so during maintenance too.
         """
         try:
@@ -244,7 +253,7 @@ class Session:
                 raise AuthenticationError("The portal has refused these credentials several times")
             try:
                 answer = await self._log_in(asked=asked)
-            except PortalConnectionError, ResponseError:
+            except SourceConnectionError, ResponseError:
                 logins.was_lost()
                 raise
             if (token := self._sign_in.token(answer)) is None:
@@ -273,7 +282,7 @@ class Session:
             except _NotSpokenError as error:
                 not_spoken.append(error)
                 self._try_first = next(iter(refusals), self._try_first)
-            except PortalError:
+            except SourceError:
                 if not refusals:
                     raise
             else:
@@ -304,7 +313,7 @@ class Session:
             async with self._pacing.turn(background=background):
                 received = await self._receive(request, token)
                 answer = self._answer(received, request, token)
-        except (PortalError, _SessionGoneError, _NotSpokenError) as error:
+        except (SourceError, _SessionGoneError, _NotSpokenError) as error:
             notes = () if received is None or received.body is None else (shape(received.body),)
             self.journal.failed(request.path, error, *notes)
             raise
@@ -317,7 +326,7 @@ class Session:
     async def _receive(self, request: Request, token: str | None) -> _Received:
         """Send a request and return what comes back.
 
-        Raises PortalConnectionError, or ResponseError if it is too much.
+        Raises SourceConnectionError, or ResponseError if it is too much.
         """
         try:
             async with self._http.request(
@@ -333,9 +342,9 @@ class Session:
                 body = None if _says_all(response.status) else await read_body(response)
                 return _Received(response.status, response.headers, body)
         except TimeoutError:
-            raise PortalConnectionError("The portal did not answer in time") from None
+            raise SourceConnectionError("The portal did not answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise PortalConnectionError(f"The portal cannot be reached: {_failure(error)}") from None
+            raise SourceConnectionError(f"The portal cannot be reached: {_failure(error)}") from None
 
     def _words_of(self, request: Request) -> SignIn:
         return next(each for each in self._generations if each.number == request.generation)
@@ -405,7 +414,7 @@ class BackgroundSession:
         self._session = session
 
     async def request(self, request: Request) -> Any:
-        """Return the `data` of the portal's answer. Raises a PortalError."""
+        """Return the `data` of the portal's answer. Raises a SourceError."""
         return await self._session.request(request, background=True)
 
 

@@ -1,4 +1,4 @@
-"""What the portal knows, in fixed units: W, kWh, V, A, Hz, °C, %, aware datetimes. None: the portal has no value.
+"""Stations, inverters and their values in fixed units: W, kWh, V, A, Hz, °C, %, aware datetimes. None: not known.
 
 Signs: grid positive = drawn from the grid, negative = fed in; battery positive = discharging, negative = charging.
 
@@ -9,20 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from hashlib import md5
-
-
-def digest_of(password: str) -> str:
-    """Return what the portal asks for instead of a password."""
-    return md5(password.encode(), usedforsecurity=False).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What signs in to an account: the e-mail and the digest of the password."""
-
-    email: str = field(repr=False)
-    digest: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
