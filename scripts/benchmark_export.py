@@ -13,7 +13,15 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from custom_components.mtec.portal import Client, CurvePoint, DaySummary, DayUsage, UsageRow
+from custom_components.mtec.models import (
+    CurvePoint,
+    DaySummary,
+    DayUsage,
+    UsageRow,
+)
+from custom_components.mtec.portal import (
+    Client,
+)
 from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows
 from custom_components.mtec.portal.usage import UsageQuery, UsageType, read_usage
 from custom_components.mtec.portal.whole_file import WholeFile

@@ -19,7 +19,9 @@ from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN
 from pytest_homeassistant_custom_component import plugins
 import pytest_socket
 
-from custom_components.mtec.portal import pacing
+from custom_components.mtec.portal import (
+    pacing,
+)
 from tests.home import SEED, most_in, portal_at
 from tests.household import Household, Names, household
 from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, PortalSimulator, Powers, plant_of

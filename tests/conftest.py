@@ -15,7 +15,11 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import digest_of, generation2, pacing
+from custom_components.mtec.portal import (
+    digest_of,
+    generation2,
+    pacing,
+)
 from tests.home import Home, portal_at
 from tests.portal_simulator import PortalSimulator
 

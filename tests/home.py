@@ -13,7 +13,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.mtec.const import POLL_INTERVAL
-from custom_components.mtec.portal import pacing
+from custom_components.mtec.portal import (
+    pacing,
+)
 from tests.portal_simulator import Call, PlantDescription, PortalSimulator, plant_of
 
 SEED = 1

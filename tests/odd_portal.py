@@ -76,3 +76,42 @@ async def raw_server(reply: bytes | None) -> AsyncGenerator[str]:
         never.set()
         server.close()
         await server.wait_closed()
+
+
+@dataclass
+class EndlessServer:
+    """An address whose every answer never ends; `sent` counts the bytes of bodies that somebody took."""
+
+    url: str = ""
+    sent: int = 0
+
+
+@asynccontextmanager
+async def endless_server(head: bytes, piece: bytes) -> AsyncGenerator[EndlessServer]:
+    """Serve an address that answers with `head` and then `piece` again and again, until the connection is closed."""
+    served = EndlessServer()
+    stop = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        try:
+            while piece and not stop.is_set():
+                writer.write(piece)
+                await writer.drain()
+                served.sent += len(piece)
+            # An answer without a body is one that is still to come.
+            await (reader.read() if not piece else stop.wait())
+        except ConnectionError:
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    served.url = f"http://{host}:{port}"
+    try:
+        yield served
+    finally:
+        stop.set()
+        server.close()
+        await server.wait_closed()

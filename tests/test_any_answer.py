@@ -4,21 +4,32 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, date, datetime
 import json
 import logging
+import math
 import traceback
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from custom_components.mtec.portal import Client, Credentials, Pacing, PortalError, digest_of, pacing
-from tests.odd_portal import OddPortal, odd_portal, raw_server
-from tests.portal_simulator import HOUSE, PortalSimulator
+from custom_components.mtec.portal import (
+    Client,
+    Credentials,
+    Pacing,
+    digest_of,
+    pacing,
+)
+from custom_components.mtec.sources import (
+    SourceError,
+)
+from tests.odd_portal import OddPortal, odd_portal, raw_server, success
+from tests.portal_simulator import HOUSE, Call, PortalSimulator
 from tests.test_client import BERLIN
 
 EMAIL, PASSWORD, TOKEN = "Somebody@Example.com", "correct horse battery", "tOkEn-4f2c9a"
@@ -28,8 +39,24 @@ SECRETS = (
     b64encode(CREDENTIALS.digest.encode()).decode(),
     EMAIL.replace("@", "%40"),
 )
+RENEWED = "Fresh-20771144"
+"""The token that an answer of generation 2 brings: it could be taken for a code."""
 SENT = [secret for secret in SECRETS if secret not in {PASSWORD, TOKEN}]
 """What a portal that nobody has signed in to yet can know."""
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in capitals": str.upper,
+    "for an address": lambda secret: quote(secret, safe=""),
+    "for an address twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "for JSON": lambda secret: secret.replace("@", "\\u0040").replace("=", "\\u003d"),
+    "for a page": lambda secret: secret.replace("@", "&#64;").replace("=", "&#x3D;"),
+    "base64": lambda secret: b64encode(secret.encode()).decode(),
+    "base64 unpadded": lambda secret: b64encode(secret.encode()).decode().rstrip("="),
+    "cut": lambda secret: secret[: len(secret) * 2 // 3],
+    "the end": lambda secret: secret[-len(secret) // 2 :],
+}
+"""Ways in which a portal writes what it was sent."""
 
 SERIAL = HOUSE.inverters[0].serial
 QUESTIONS: tuple[Callable[[Client], Awaitable[object]], ...] = (
@@ -61,6 +88,8 @@ class Bench:
     http: aiohttp.ClientSession = field(init=False)
     portal: OddPortal = field(init=False)
     bodies: dict[int, list[bytes]] = field(default_factory=dict)
+    answers: dict[int, list[dict[str, bytes]]] = field(default_factory=dict)
+    """What a portal that is well answers to each question, by generation and path."""
 
     async def open(self) -> None:
         """Begin to serve, and note what a portal that is well answers to each question."""
@@ -69,13 +98,25 @@ class Bench:
         async with PortalSimulator(now=datetime(2026, 6, 15, 10, tzinfo=UTC)) as simulator:
             for generation in (1, 2):
                 simulator.speaks = {generation}
-                kept = _Keeper()
-                async with aiohttp.ClientSession(middlewares=[kept]) as http:
-                    credentials = Credentials("family@example.com", digest_of("sunshine"))
-                    client = Client(http, credentials, time_zone=BERLIN, url=simulator.url, generation=generation)
-                    for question in QUESTIONS:
-                        await question(client)
-                self.bodies[generation] = kept.bodies
+                simulator.requests.clear()
+                credentials = Credentials("family@example.com", digest_of("sunshine"))
+                client = Client(self.http, credentials, time_zone=BERLIN, url=simulator.url, generation=generation)
+                self.bodies[generation] = []
+                self.answers[generation] = []
+                for question in QUESTIONS:
+                    known = len(simulator.requests)
+                    await question(client)
+                    answers = {call.path: await self._body(simulator, call) for call in simulator.requests[known:]}
+                    self.answers[generation].append(answers)
+                    self.bodies[generation] += answers.values()
+
+    async def _body(self, simulator: PortalSimulator, call: Call) -> bytes:
+        """Ask a simulator the same once more and return the body of its answer."""
+        headers = {name: call.headers[name] for name in ("Authorization", "token") if name in call.headers}
+        async with self.http.request(
+            call.method, f"{simulator.url}{call.path}", params=call.query, json=call.body, headers=headers
+        ) as response:
+            return await response.read()
 
     def client(self, generation: int, url: str | None = None) -> Client:
         """Return a client that has a budget of its own."""
@@ -88,27 +129,35 @@ class Bench:
             generation=generation,
         )
 
-    async def ask(self, generation: int, question: Callable[[Client], Awaitable[object]]) -> PortalError | None:
-        """Ask, and return the error."""
+    async def ask(self, generation: int, question: Callable[[Client], Awaitable[object]]) -> SourceError | None:
+        """Ask, and return the error. A result has to make sense."""
+        client = self.client(generation)
         try:
-            await question(self.client(generation))
-        except PortalError as error:
+            result = await question(client)
+        except SourceError as error:
             return error
+        _check(result)
+        json.dumps([answer.data for answer in client.journal.answers], ensure_ascii=False).encode()
         return None
 
 
-@dataclass
-class _Keeper:
-    """Keeps the bodies of answers."""
-
-    bodies: list[bytes] = field(default_factory=list)
-
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        response = await handler(request)
-        self.bodies.append(await response.read())
-        return response
+def _check(result: Any) -> None:
+    """Fail if a result has what nobody can store: a number that is none, half a character, a moment of no plant."""
+    if is_dataclass(result) and not isinstance(result, type):
+        result = [getattr(result, each.name) for each in fields(result)]
+    if isinstance(result, dict):
+        result = [*result, *result.values()]
+    if isinstance(result, list | tuple):
+        for each in result:
+            _check(each)
+    elif isinstance(result, float):
+        assert math.isfinite(result)
+    elif isinstance(result, int):
+        assert abs(result) < 2**64
+    elif isinstance(result, str):
+        result.encode()
+    elif isinstance(result, date):
+        assert 2000 <= result.year <= 2100
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +182,14 @@ many = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], database=None
 )
 
+OFFENDERS: tuple[Any, ...] = (
+    *(-1e20, "-1e20", 253402290000000, "253402290000000", -62135596800000, 1e305, -1e305, "1e305 GWh", 9999),
+    *("9999-12-31 23:59:59", "0001-01-01", "9999-12-31T23:59:59-23:59", "PV" + "9" * 4301, "9" * 4301),
+    *("0x" + "f" * 5000, "0x" + "f" * 17, "1" + " " * 5000 + "x", "Solar \ud83c", "\ude00", float("inf"), float("nan")),
+    *("Temperature" + "9" * 4301, "\x00", [], {}),
+)
+"""What is no value at all, or none that can be stored."""
+
 JSON = st.recursive(
     st.one_of(
         st.none(),
@@ -141,6 +198,7 @@ JSON = st.recursive(
         st.floats(),
         st.text(max_size=8),
         st.sampled_from(["", "--", "1e999", "12.5 kWh", "-0", " 7 ", "2026-02-30", "NaN", 10**400, 2**63, 1e308]),
+        st.sampled_from(OFFENDERS),
     ),
     lambda children: st.one_of(
         st.lists(children, max_size=3), st.dictionaries(st.text(max_size=4), children, max_size=3)
@@ -179,7 +237,7 @@ def bodies(draw: st.DrawFn, valid: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("generation", [1, 2])
 def test_any_body_is_a_result_or_an_error(bench: Bench, generation: int) -> None:
-    """Anything that is raised but a PortalError fails."""
+    """Anything that is raised but a SourceError fails."""
 
     @settings(many, max_examples=250)
     @given(body=bodies(bench.bodies[generation]), number=st.integers(0, len(QUESTIONS) - 1))
@@ -188,6 +246,38 @@ def test_any_body_is_a_result_or_an_error(bench: Bench, generation: int) -> None
         bench.runner.run(bench.ask(generation, QUESTIONS[number]))
 
     check()
+
+
+def _names(tree: Any) -> set[str]:
+    children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return set().union(tree if isinstance(tree, dict) else (), *map(_names, children))
+
+
+def _with(tree: Any, name: str, value: Any) -> Any:
+    """Return a tree in which a value stands wherever it has a name."""
+    if isinstance(tree, list):
+        return [_with(child, name, value) for child in tree]
+    if not isinstance(tree, dict):
+        return tree
+    return {key: value if key == name else _with(child, name, value) for key, child in tree.items()}
+
+
+@pytest.mark.parametrize("offender", OFFENDERS, ids=lambda offender: repr(offender)[:20])
+@pytest.mark.parametrize("generation", [1, 2])
+def test_each_value_that_offends_is_a_result_or_an_error(bench: Bench, generation: int, offender: Any) -> None:
+    """Wherever it stands. Each value of each answer is replaced in turn."""
+
+    async def ask_all() -> None:
+        everything = {path: body for answers in bench.answers[generation] for path, body in answers.items()}
+        for question, answers in zip(QUESTIONS, bench.answers[generation], strict=True):
+            for path, body in answers.items():
+                data = json.loads(body)["data"]
+                for name in () if "/login" in path else sorted(_names(data)):
+                    changed = {**everything, **answers, path: json.dumps(success(_with(data, name, offender))).encode()}
+                    bench.portal.answer = lambda request, changed=changed: changed.get(request.path, b"")  # type: ignore[misc]
+                    await bench.ask(generation, question)
+
+    bench.runner.run(ask_all())
 
 
 @pytest.mark.parametrize("generation", [1, 2])
@@ -228,7 +318,8 @@ def test_any_status_and_headers(bench: Bench, status: int, headers: dict[str, st
 
 def _echo(request: web.Request) -> str:
     """Return all that was received, and more of it than was sent."""
-    received = f"{' '.join(SENT)} {EMAIL.upper()} {request.headers.get('token')} {request.headers}"
+    sent = [*SENT, RENEWED, request.headers.get("Authorization") or request.headers.get("token") or ""]
+    received = f"{' '.join(encode(each) for each in sent for encode in ENCODINGS.values())} {request.headers}"
     return received.replace("\n", " ").replace("\r", " ")
 
 
@@ -242,6 +333,7 @@ SHAPES: dict[str, Callable[[str], web.StreamResponse]] = {
     "busy": lambda echo: _envelope(code="3010107", msg=echo),
     "expired": lambda echo: _envelope(code="3010022", msg=echo),
     "auth": lambda echo: _envelope(code=f"auth_{echo}", msg=echo),
+    "nameless": lambda echo: web.json_response({echo: echo, "data": {echo: 1}}),
     "names": lambda echo: _envelope(
         data={echo: echo, "records": [{"id": {echo: 1}}], "top10List": [{"stationId": 1.5}]}
     ),
@@ -259,7 +351,12 @@ SHAPES: dict[str, Callable[[str], web.StreamResponse]] = {
 
 
 def _leaks(text: str) -> list[str]:
-    return [secret for secret in SECRETS if secret.lower() in text.lower()]
+    """Return the parts of secrets that a text has, in whichever encoding."""
+    text = text.lower()
+    whole = [encode(secret).lower() for secret in (*SECRETS, RENEWED) for encode in ENCODINGS.values()]
+    hidden = (CREDENTIALS.digest, TOKEN, RENEWED, *(b64encode(each.encode()).decode() for each in (EMAIL, TOKEN)))
+    cut = [each[place : place + 7].lower() for each in hidden for place in range(len(each) - 6)]
+    return [secret for secret in (*whole, *cut) if secret in text]
 
 
 @pytest.mark.parametrize("at", ["login", "answer"])
@@ -282,12 +379,18 @@ def test_no_secret_in_any_text(
                 if at == "answer":
                     await client.sign_in()
                 await question(client)
-            except PortalError as error:
+            except SourceError as error:
                 texts = [str(error), repr(error), *traceback.format_exception(error)]
                 assert not _leaks("\n".join(texts))
             assert not _leaks(repr(client) + repr(vars(client)))
 
-    setattr(bench.portal, at, lambda request: SHAPES[shape](_echo(request)))
+    def answer(request: web.Request) -> web.StreamResponse:
+        response = SHAPES[shape](_echo(request))
+        if at == "answer":
+            response.headers["token"] = RENEWED
+        return response
+
+    setattr(bench.portal, at, answer)
     bench.runner.run(ask_all())
     assert not _leaks(caplog.text)
     assert not _leaks("\n".join(repr(record.__dict__) for record in caplog.records))
@@ -308,13 +411,54 @@ def test_no_secret_in_broken_answers(bench: Bench, caplog: pytest.LogCaptureFixt
 
     async def ask() -> None:
         async with raw_server(reply.replace("{}", " ".join(SENT)).encode()) as url:
-            with pytest.raises(PortalError) as raised:
+            with pytest.raises(SourceError) as raised:
                 await bench.client(1, url).sign_in()
             texts = [str(raised.value), repr(raised.value), *traceback.format_exception(raised.value)]
             assert not _leaks("\n".join(texts))
 
     bench.runner.run(ask())
     assert not _leaks(caplog.text)
+
+
+@pytest.mark.parametrize("prefix", ["", "auth_", "E"])
+@pytest.mark.parametrize(
+    ("generation", "secret"),
+    [
+        *((generation, secret) for generation in (1, 2) for secret in ("family2024", "ldab0815", "86753091", "53091")),
+        *((1, secret) for secret in ("12345678", "34567")),
+        *((2, secret) for secret in ("93031117", "xx930311", RENEWED, "Fresh-2077")),
+    ],
+)
+def test_no_secret_is_taken_for_a_code(bench: Bench, generation: int, secret: str, prefix: str) -> None:
+    """Each looks like a code, and is the user's name, or a part of the digest or of a token, old or new."""
+    credentials = Credentials("family2024@example.com", "8675309186753091aldab0815ffff930")
+    bench.portal.login = lambda _: web.json_response(
+        {"code": "1000000", "data": {"token": "tok-12345678"}}, headers={"token": "xx93031117"}
+    )
+    bench.portal.answer = lambda _: web.json_response({"code": prefix + secret}, headers={"token": RENEWED})
+    client = Client(
+        bench.http, credentials, time_zone=BERLIN, url=bench.portal.url, pacing=Pacing(0), generation=generation
+    )
+    with pytest.raises(SourceError, match="unusual code"):
+        bench.runner.run(client.stations())
+
+
+def test_a_code_is_shown(bench: Bench) -> None:
+    """It is what a person can report."""
+    for code in ("3010404", "auth_1001", "E-17", 500):
+        bench.portal.login = lambda _, code=code: _envelope(code=code, msg="no")  # type: ignore[misc]
+        error = bench.runner.run(bench.ask(2, lambda client: client.sign_in()))
+        assert str(error) == f"The portal refuses to sign in (code {code})"
+
+
+@pytest.mark.parametrize(
+    "code", ["", "ask Jane Doe", "+43 664 1234567", "066412345678", "no\nway", "x" * 100, {"a": "b"}]
+)
+def test_a_code_that_is_none_is_not_shown(bench: Bench, code: Any) -> None:
+    """It may be anything, of anybody."""
+    bench.portal.login = lambda _: _envelope(code=code, msg="no")
+    error = bench.runner.run(bench.ask(2, lambda client: client.sign_in()))
+    assert str(error) == "The portal refuses to sign in (an unusual code)"
 
 
 def test_no_secret_in_a_repr() -> None:

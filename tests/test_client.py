@@ -10,26 +10,30 @@ import aiohttp
 from aiohttp import web
 import pytest
 
-from custom_components.mtec.portal import (
-    AuthenticationError,
+from custom_components.mtec.models import (
     BatteryReading,
-    BusyError,
-    Client,
-    Credentials,
     CurvePoint,
     Inverter,
     InverterReading,
-    Pacing,
     PhaseReading,
-    PortalConnectionError,
-    PortalError,
-    ResponseError,
     Station,
     StationReading,
     StringReading,
     UsageRow,
+)
+from custom_components.mtec.portal import (
+    Client,
+    Credentials,
+    Pacing,
     digest_of,
     session as session_module,
+)
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
 )
 from tests.conftest import GENERATION1, NOON, VILLAGE
 from tests.odd_portal import TOKEN, odd_portal, raw_server, success
@@ -322,7 +326,7 @@ async def test_page_on_one_path_costs_no_login(http: aiohttp.ClientSession) -> N
 
 
 async def test_wrong_password(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
-    with pytest.raises(AuthenticationError, match="incorrect"):
+    with pytest.raises(AuthenticationError, match="refuses to sign in"):
         await client_of(http, simulator.url, Credentials(VILLAGE, "f" * 32)).sign_in()
 
 
@@ -395,7 +399,7 @@ async def test_cancelled_callers_let_the_next_one_go(http: aiohttp.ClientSession
     ],
 )
 async def test_http_status(
-    http: aiohttp.ClientSession, answer: Any, error: type[PortalError], retry_after: float | None
+    http: aiohttp.ClientSession, answer: Any, error: type[SourceError], retry_after: float | None
 ) -> None:
     def fail(_: web.Request) -> web.StreamResponse:
         raise answer()
@@ -430,7 +434,7 @@ async def test_http_status(
         (b'{"code": ' + b"9" * 5000 + b"}", ResponseError),
     ],
 )
-async def test_body(http: aiohttp.ClientSession, body: bytes, error: type[PortalError]) -> None:
+async def test_body(http: aiohttp.ClientSession, body: bytes, error: type[SourceError]) -> None:
     async with odd_portal(lambda _: body) as portal:
         with pytest.raises(error):
             await client_of(http, portal.url).stations()
@@ -470,26 +474,56 @@ async def test_login_that_makes_no_sense(http: aiohttp.ClientSession, login: Any
 )
 async def test_broken_connection(http: aiohttp.ClientSession, reply: bytes) -> None:
     async with raw_server(reply) as url:
-        with pytest.raises(PortalConnectionError):
+        with pytest.raises(SourceConnectionError):
             await client_of(http, url).stations()
 
 
 async def test_hanging_connection(http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "TIMEOUT", aiohttp.ClientTimeout(total=0.05))
     async with raw_server(None) as url:
-        with pytest.raises(PortalConnectionError, match="in time"):
+        with pytest.raises(SourceConnectionError, match="in time"):
             await client_of(http, url).stations()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://nowhere.invalid", "https://127.0.0.1:1"])
-async def test_unreachable(http: aiohttp.ClientSession, url: str) -> None:
-    with pytest.raises(PortalConnectionError):
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1", "it refuses the connection"),
+        ("https://127.0.0.1:1", "it refuses the connection"),
+        ("http://nowhere.invalid", "its name is not known"),
+        ("http://:80", "its address is not valid"),
+    ],
+)
+async def test_unreachable(http: aiohttp.ClientSession, url: str, words: str) -> None:
+    with pytest.raises(SourceConnectionError) as raised:
         await client_of(http, url).stations()
+    assert str(raised.value) == f"The portal cannot be reached: {words}"
 
 
 async def test_broken_tls(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
-    with pytest.raises(PortalConnectionError):
+    with pytest.raises(SourceConnectionError) as raised:
         await client_of(http, simulator.url.replace("http:", "https:")).stations()
+    assert str(raised.value) == "The portal cannot be reached: there is no encrypted connection to it"
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (b"", "the connection broke"),
+        (b"nonsense\r\n\r\n", "its answer is not valid HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{", "its answer ended too early"),
+    ],
+)
+async def test_broken_answer_is_told_in_words_of_our_own(http: aiohttp.ClientSession, reply: bytes, words: str) -> None:
+    async with raw_server(reply) as url:
+        with pytest.raises(SourceConnectionError) as raised:
+            await client_of(http, url).stations()
+    assert str(raised.value) == f"The portal cannot be reached: {words}"
+
+
+@pytest.mark.parametrize("asked", [1e300, float("inf"), 3601, 3600, -5])
+def test_nobody_sets_a_pause_of_more_than_an_hour(asked: float) -> None:
+    assert BusyError("busy", asked).retry_after == (0 if asked < 0 else 3600)
 
 
 async def test_missing_nodes_are_no_values(http: aiohttp.ClientSession) -> None:
@@ -555,4 +589,106 @@ async def test_no_secret_in_an_error(http: aiohttp.ClientSession) -> None:
     for text in (str(raised.value), repr(raised.value), repr(CREDENTIALS), repr(client)):
         for secret in (CREDENTIALS.email, CREDENTIALS.digest, TOKEN):
             assert secret.lower() not in text.lower()
-    assert "no such user: ***" in str(raised.value)
+    assert str(raised.value) == "The portal refuses (code 5)"
+
+
+# Which generation a refusal is of
+
+
+@pytest.mark.parametrize("code", ["3010001", "999", "no such user"])
+async def test_unknown_refusal_is_tried_in_the_other_generation(http: aiohttp.ClientSession, code: str) -> None:
+    """A portal of generation 2 may refuse a login of generation 1 with a code of its own."""
+
+    def login(request: web.Request) -> web.StreamResponse | dict[str, Any]:
+        if request.path.startswith("/api/sys/"):
+            return {"code": code, "msg": "no"}
+        return web.json_response(success(None), headers={"token": "t"})
+
+    async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
+        client = client_of(http, portal.url)
+        assert await client.stations() == []
+        assert client.generation == 2
+        assert [path for path in portal.paths if "login" in path] == ["/api/sys/login/manager", "/monitor/auth/login"]
+
+
+@pytest.mark.parametrize("other", [web.HTTPNotFound, web.HTTPServiceUnavailable, web.HTTPFound, None])
+async def test_refusal_stands_where_no_other_generation_is_spoken(http: aiohttp.ClientSession, other: Any) -> None:
+    """Whatever stands at the other's path: it is tried once, and the password is wrong."""
+
+    def login(request: web.Request) -> web.StreamResponse | dict[str, Any] | bytes:
+        if request.path.startswith("/api/sys/"):
+            return {"code": "3010001", "msg": "no"}
+        if other is None:
+            return b"<html>"
+        return web.Response(status=other.status_code, headers={"Location": "/"})
+
+    async with odd_portal(lambda _: success({}), login=login) as portal:
+        with pytest.raises(AuthenticationError, match="code 3010001"):
+            await client_of(http, portal.url).sign_in()
+        assert portal.paths == ["/api/sys/login/manager", "/monitor/auth/login"]
+
+
+@pytest.mark.parametrize("known", [1, 2])
+async def test_refusal_of_the_generation_that_is_known_stands_at_once(http: aiohttp.ClientSession, known: int) -> None:
+    async with odd_portal(lambda _: success({}), login=lambda _: {"code": "999"}) as portal:
+        with pytest.raises(AuthenticationError):
+            await client_of(http, portal.url, generation=known).sign_in()
+        assert len(portal.paths) == 1
+
+
+async def test_refusal_stands_at_once_after_a_login_that_succeeded(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int
+) -> None:
+    """The portal speaks both, and the first login found out which one serves."""
+    simulator.speaks = {1, 2}
+    client = client_of(http, simulator.url, Credentials(VILLAGE, digest_of(simulator.accounts[VILLAGE].password)))
+    await client.stations()
+    simulator.accounts[VILLAGE].password = "changed"
+    known = len(simulator.requests)
+    with pytest.raises(AuthenticationError):
+        await client.sign_in()
+    assert len(simulator.requests) == known + 1
+
+
+async def test_no_more_than_three_refusals_whatever_refuses(http: aiohttp.ClientSession) -> None:
+    """Both generations refuse: two at first, and one more by whoever asks later."""
+    async with odd_portal(lambda _: success({}), login=lambda _: {"code": "999"}) as portal:
+        client = client_of(http, portal.url)
+        with pytest.raises(AuthenticationError):
+            await client.sign_in()
+        budget = client._session._logins
+        assert budget.refused == 2
+        budget.not_before = 0.0
+        with pytest.raises(AuthenticationError):
+            await client.stations()
+        assert len(portal.paths) == 3
+
+
+# A token that is renewed
+
+
+async def test_answer_to_an_old_token_does_not_replace_a_newer_one(http: aiohttp.ClientSession) -> None:
+    """A job in the background waits for its turn with the token it began with; a person signs in meanwhile."""
+    asked: list[str] = []
+    names = iter(["first", "second"])
+
+    def login(_: web.Request) -> web.StreamResponse:
+        return web.json_response(success(None), headers={"token": next(names)})
+
+    def answer(request: web.Request) -> web.StreamResponse:
+        token = request.headers["token"]
+        asked.append(token)
+        return web.json_response(success({"records": []}), headers={"token": f"{token} renewed"})
+
+    async with odd_portal(answer, login=login) as portal:
+        pacing = Pacing(0)
+        client = Client(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, pacing=pacing, generation=2)
+        await client.sign_in()
+        with pacing.polling():
+            job = asyncio.create_task(client.in_background().stations())
+            await asyncio.sleep(0.05)
+            await client.sign_in()
+        await job
+        await client.stations()
+        await client.stations()
+    assert asked == ["first", "second", "second renewed"]

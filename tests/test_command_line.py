@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 import csv
+from dataclasses import replace
 import io
 import json
 import os
@@ -14,7 +15,10 @@ from typing import Any
 
 import pytest
 
-from custom_components.mtec.portal import __main__ as command_line, pacing as pacing_module
+from custom_components.mtec.portal import (
+    __main__ as command_line,
+    pacing as pacing_module,
+)
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator, plant_of
 
 ROOT = Path(__file__).parent.parent
@@ -171,14 +175,64 @@ async def test_nothing_sensitive_in_errors(run: Run, simulator: PortalSimulator,
         assert secret not in err
 
 
-async def test_what_the_portal_echoes_is_hidden(run: Run, simulator: PortalSimulator) -> None:
-    """Its refusals name the id."""
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+async def test_short_names_and_free_text_as_a_model_are_hidden(
+    run: Run, simulator: PortalSimulator, as_json: list[str]
+) -> None:
+    """A station's name of three letters is hidden in other names, too."""
+    names = {
+        HOUSE.name: "Vyk",
+        BARN.name: "Qöx",
+        FARM.name: "12",
+        "Energy Butler": "Vyk's inverter",
+        "Wohnhaus": "Erika Mustermann",
+        "8.0-3P-25A": "Vyk-8.0",
+        "3.0-1P-20A": "Mustermann, 0171 5550123",
+        "10.0-3P-25A": "12",
+    }
+    envelope = simulator._envelope
+
+    def renamed(call: Any, code: str, message: str, data: Any) -> Any:
+        text = json.dumps(data, ensure_ascii=False)
+        for name, private in names.items():
+            text = text.replace(json.dumps(name, ensure_ascii=False), json.dumps(private))
+        return envelope(call, code, message, json.loads(text))
+
+    simulator._envelope = renamed  # type: ignore[method-assign]
+    code, out, err = await run("stations", *as_json)
+    assert (code, err) == (0, "")
+    assert "Vyk's inverter" in out
+    for command in ("stations", "station", "inverter"):
+        code, out, err = await run(command, *as_json, "--hide-sensitive")
+        assert (code, err) == (0, "")
+        for private in ("Vyk", "Qöx", "Erika", "Mustermann", "5550123", *SECRETS):
+            assert private not in out, command
+        assert ("inverter-2" if command == "inverter" else "station-2") in out
+    _, out, _ = await run("stations", "--json", "--hide-sensitive")
+    models = [inverter["model"] for station in json.loads(out) for inverter in station["inverters"]]
+    assert models == ["text-1 (7 characters)", "text-2 (24 characters)", "12", "12.0-3P-25A"]
+    code, _, err = await run("station", "--station", "Vyk's", "--hide-sensitive")
+    assert (code, err) == (2, "There is no such station. The account has: station-1, station-2, station-3.\n")
+
+
+async def test_what_the_portal_echoes_is_not_shown(run: Run, simulator: PortalSimulator) -> None:
+    """Its refusals name the id: nothing is shown of them but the code."""
     stations = simulator.accounts["village@example.com"].stations
     original = simulator.plant
     simulator.plant = lambda station: stations.clear() or original(station)  # type: ignore[method-assign, func-returns-value]
     code, _, err = await run("station", "--hide-sensitive")
     assert code == 1
-    assert err == "The portal refuses: Power station station-2 does not exist (code 3010404).\n"
+    assert err == "The portal refuses (code 3010404).\n"
+
+
+@pytest.mark.parametrize("words", [["stations"], ["--json", "stations"], ["station"], ["--json", "station"]])
+async def test_half_a_character_in_a_name_is_printed(run: Run, simulator: PortalSimulator, words: list[str]) -> None:
+    """A platform that cuts names to a length leaves half an emoji at the end."""
+    [station] = simulator.accounts["2312942037@qq.com"].stations
+    station.description = replace(station.description, name="Solar \ud83c")
+    code, out, err = await run(*words, who="demo")
+    assert (code, err) == (0, "")
+    assert "Solar \ufffd" in out
 
 
 async def test_wrong_password(run: Run) -> None:
@@ -259,7 +313,7 @@ async def test_menu_ends_with_its_input_and_outlives_the_portal(run: Run, simula
     code, out, err = await run(who="demo", typed="2\n2\n1\n")
     assert code == 0
     assert "pv power" in out
-    assert "does not exist" in err
+    assert "The portal refuses (code 3010404)." in err
     assert out.count("Haus am See") == 1
 
 
@@ -297,7 +351,7 @@ def test_without_home_assistant(portal: str) -> None:
 
 
 def test_progress_on_a_terminal_and_none_in_a_pipe(portal: str, tmp_path: Path) -> None:
-    words = ("--demo", "--url", portal, "usage", "--type", "year", "--start", "2023-01-01", "--end", "2023-05-01")
+    words = ("--demo", "--url", portal, "usage", "--type", "year", "--start", "2023-01-01", "--end", "2023-04-30")
     controller, terminal = pty.openpty()
     shown = start(*words, "--file", str(tmp_path / "usage.csv"), stderr=terminal)
     shown.wait()

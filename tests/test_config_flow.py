@@ -1,8 +1,11 @@
 """Setting up an account, as a person would, against the simulated portal."""
 
 from datetime import timedelta
+import socket
 from typing import Any
 
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import AsyncResolver
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigEntryState, ConfigFlowResult
 from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, CONF_URL
@@ -11,9 +14,11 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_socket import socket_allow_hosts
 
-from custom_components.mtec.config_flow import SECTION_PORTAL
+from custom_components.mtec.config_flow import CONF_ALLOW_HTTP, SECTION_PORTAL
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
+from custom_components.mtec.coordinator import async_pacing
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
@@ -34,8 +39,8 @@ async def choose(hass: HomeAssistant, option: str) -> ConfigFlowResult:
 async def submit(hass: HomeAssistant, form: ConfigFlowResult, **fields: Any) -> ConfigFlowResult:
     """Fill in a form and submit it."""
     assert form["type"] is FlowResultType.FORM
-    url = fields.pop(CONF_URL)
-    return await hass.config_entries.flow.async_configure(form["flow_id"], fields | {SECTION_PORTAL: {CONF_URL: url}})
+    portal = {name: fields.pop(name) for name in (CONF_URL, CONF_ALLOW_HTTP) if name in fields}
+    return await hass.config_entries.flow.async_configure(form["flow_id"], fields | {SECTION_PORTAL: portal})
 
 
 async def sign_in(hass: HomeAssistant, url: str, email: str = FAMILY, password: str = "sunshine") -> ConfigFlowResult:
@@ -49,7 +54,7 @@ async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generati
     await hass.async_block_till_done()
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["title"] == "Family@example.com"
+    assert result["title"] == "Haus am See"
     # The password is not stored, only the digest the portal asks for.
     assert result["data"] == {
         CONF_URL: simulator.url,
@@ -112,6 +117,97 @@ async def test_what_can_be_wrong_with_a_portal(hass: HomeAssistant, answer: Any,
     async with odd_portal(lambda _: answer) as portal:
         result = await sign_in(hass, portal.url)
     assert result["errors"] == {"base": error}
+
+
+# Addresses
+
+
+@pytest.fixture
+def portal_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the name portal.example be this machine's, as any portal at home has a name."""
+
+    async def resolve(
+        self: AbstractResolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if host.rstrip(".") not in {"portal.example", "localhost"}:
+            raise OSError(None, "DNS server returned answer with no data")
+        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)]
+
+    monkeypatch.setattr(AsyncResolver, "resolve", resolve)
+
+
+ACCOUNT = {CONF_EMAIL: FAMILY, CONF_PASSWORD: "sunshine"}
+
+
+@pytest.mark.usefixtures("portal_example")
+@pytest.mark.parametrize("step", ["account", "demo", "reconfigure"])
+@GENERATION1
+async def test_unencrypted_address_needs_consent(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, step: str
+) -> None:
+    """Nothing is sent to it before."""
+    if step == "reconfigure":
+        form = await (await set_up(FAMILY)).start_reconfigure_flow(hass)
+    else:
+        form = await choose(hass, step)
+    fields = {"account": ACCOUNT, "demo": {}, "reconfigure": {CONF_PASSWORD: "sunshine"}}[step]
+    url = simulator.url.replace("127.0.0.1", "portal.example")
+    simulator.requests.clear()
+    for consent in ({}, {CONF_ALLOW_HTTP: False}):
+        form = await submit(hass, form, **fields, **consent, **{CONF_URL: url})
+        assert form["errors"] == {"base": "insecure_url"}
+    assert simulator.requests == []
+
+    result = await submit(hass, form, **fields, **{CONF_URL: url, CONF_ALLOW_HTTP: True})
+    await hass.async_block_till_done()
+    assert result["type"] is (FlowResultType.ABORT if step == "reconfigure" else FlowResultType.CREATE_ENTRY)
+    [entry] = hass.config_entries.async_entries(DOMAIN)
+    assert entry.data[CONF_URL] == url
+    assert CONF_ALLOW_HTTP not in entry.data
+    assert entry.state is ConfigEntryState.LOADED
+
+
+@pytest.mark.usefixtures("portal_example")
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://localhost:1", "cannot_connect"),
+        ("http://LOCALHOST.:1", "cannot_connect"),
+        ("https://127.0.0.1:1", "cannot_connect"),
+        ("http://192.168.1.5:1", "insecure_url"),
+        ("http://localhost.example.com", "insecure_url"),
+        ("http://127.0.0.1.example.com", "insecure_url"),
+        ("http://127.0.0.1@portal.example", "insecure_url"),
+        ("http://0.0.0.0:1", "insecure_url"),
+        ("http://[fe80::1]:1", "insecure_url"),
+        ("HTTP://portal.example", "insecure_url"),
+    ],
+)
+async def test_only_this_machine_needs_no_encryption(hass: HomeAssistant, url: str, error: str) -> None:
+    assert (await sign_in(hass, url))["errors"] == {"base": error}
+
+
+@pytest.mark.parametrize("url", ["http://127.3.2.1:1", "http://[::1]:1"])
+async def test_this_machine_has_more_addresses(hass: HomeAssistant, url: str) -> None:
+    """The next test may connect to none but 127.0.0.1 again."""
+    socket_allow_hosts(["127.0.0.1", "127.3.2.1", "::1"], allow_unix_socket=True)
+    assert (await sign_in(hass, url))["errors"] == {"base": "cannot_connect"}
+
+
+@pytest.mark.usefixtures("portal_example")
+@GENERATION1
+async def test_a_dot_at_the_end_of_a_host_is_the_same_portal(hass: HomeAssistant, simulator: PortalSimulator) -> None:
+    """The account is set up once, and the portal has one pace."""
+    url = simulator.url.replace("127.0.0.1", "portal.example")
+    with_dot = simulator.url.replace("127.0.0.1", "Portal.Example.")
+    for address, result in ((with_dot, FlowResultType.CREATE_ENTRY), (url, FlowResultType.ABORT)):
+        form = await choose(hass, "account")
+        done = await submit(hass, form, **ACCOUNT, **{CONF_URL: address, CONF_ALLOW_HTTP: True})
+        assert done["type"] is result
+    [entry] = hass.config_entries.async_entries(DOMAIN)
+    assert entry.data[CONF_URL] == url
+    assert async_pacing(hass, with_dot) is async_pacing(hass, url) is entry.runtime_data.pacing
+    assert async_pacing(hass, "https://portal.example.:8443") is not async_pacing(hass, url)
 
 
 async def test_form_keeps_what_was_typed_but_the_password(hass: HomeAssistant, simulator: PortalSimulator) -> None:

@@ -18,7 +18,10 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
-from custom_components.mtec.portal import Inverter, Station
+from custom_components.mtec.models import (
+    Inverter,
+    Station,
+)
 from custom_components.mtec.portal.journal import ANSWERS_OF_A_PATH, Journal
 from custom_components.mtec.portal.redaction import Redaction
 from tests.conftest import NOON, VILLAGE, SetUp
@@ -246,10 +249,10 @@ def test_what_looks_private_is_replaced(private: str) -> None:
         ("stationId", 1641023978845093891),
         ("deviceSn", "L45093891"),
         ("userName", "Erika"),
-        ("anything", "Erika Mustermann"),
-        ("anything", 48.137154),
-        ("anything", "48.137154"),
-        ("anything", 1.6410239788450938e18),
+        ("remark", "Erika Mustermann"),
+        ("remark", 48.137154),
+        ("remark", "48.137154"),
+        ("remark", 1.6410239788450938e18),
         ("token", "abc"),
         ("ip", "10.0.0.7"),
         ("wifiSsid", "FRITZ"),

@@ -41,6 +41,18 @@ ENERGIES: dict[str, tuple[Callable[[Energies], float], float]] = {
 """The energies of the station: what they are in the plant's model, and how exactly the portal says it, in kWh."""
 
 
+INVERTER_ENERGIES: dict[str, Callable[[Energies], float]] = {
+    "pv_energy_total": lambda energies: energies.pv,
+    "grid_import_total": lambda energies: energies.import_,
+    "grid_export_total": lambda energies: energies.export,
+    "battery_charge_total": lambda energies: energies.charge,
+    "battery_discharge_total": lambda energies: energies.discharge,
+    "consumption_total": lambda energies: energies.consumption,
+}
+"""The energies of the inverter, which it sends every quarter of an hour in generation 2."""
+INVERTERS_DELAY = timedelta(minutes=20)
+
+
 def entity_of(key: str) -> str:
     return f"sensor.haus_am_see_{key}"
 
@@ -67,11 +79,13 @@ async def _live(
     begin: datetime,
     hours: float,
     troubles: Sequence[Trouble],
-    restarts: Collection[int],
+    restarts: Collection[int] = (),
+    generation: int = 1,
 ) -> None:
     """Live for some hours with troubles and some without, restart at some steps, and compare with the plant."""
     entity_ids = {entity_of(key) for key in ENERGIES}
-    async with portal_at(freezer, begin, 1) as portal:
+    entity_ids |= {f"sensor.energy_butler_{key}" for key in INVERTER_ENERGIES}
+    async with portal_at(freezer, begin, generation) as portal:
         with TemporaryDirectory() as folder:
             steps = round((timedelta(hours=hours) + WELL) / STEP)
             stops = [*sorted(set(restarts) & set(range(1, steps))), steps]
@@ -97,7 +111,10 @@ async def _live(
                         freezer.tick(STEP)
                         await home.settle()
                         await home.recorded()
-                        _compare(await home.sums(begin, entity_ids), PLANT.energy(begin, last), _this_month(last))
+                        sums = await home.sums(begin, entity_ids)
+                        _compare(sums, PLANT.energy(begin, last), _this_month(last))
+                        if generation == 2:
+                            _compare_inverter(sums, begin, last)
 
 
 def _plan(troubles: Sequence[Trouble], begin: datetime, end: datetime, add: Callable[..., None]) -> None:
@@ -119,6 +136,41 @@ def _compare(sums: dict[str, list[float]], made: Energies, this_month: float) ->
         assert found[-1] == pytest.approx(part(made), abs=precision), key
         # Nothing was added that had to be taken away again.
         assert min((later - earlier for earlier, later in pairwise(found)), default=0.0) >= -0.001, key
+
+
+def _compare_inverter(sums: dict[str, list[float]], begin: datetime, last: datetime) -> None:
+    made, least = PLANT.energy(begin, last), PLANT.energy(begin + INVERTERS_DELAY, last - INVERTERS_DELAY)
+    most = PLANT.energy(begin - INVERTERS_DELAY, last)
+    for key, part in INVERTER_ENERGIES.items():
+        assert part(least) - 0.03 <= sums[f"sensor.energy_butler_{key}"][-1] <= part(most) + 0.03, (key, part(made))
+
+
+GENERATIONS = pytest.mark.parametrize("generation", [1, 2], ids=["generation1", "generation2"])
+
+
+@GENERATIONS
+def test_last_answer_repeated_over_new_year(freezer: FrozenDateTimeFactory, generation: int) -> None:
+    """For five hours, in which the portal shows the old day, month and year as those of now."""
+    begin = PLANT.day_start(date(2026, 1, 1)) - timedelta(minutes=90)
+    asyncio.run(_live(freezer, begin, 7, [Trouble("stale", 60, 300)], generation=generation))
+
+
+@GENERATIONS
+def test_data_of_yesterday_with_coarse_totals_over_the_end_of_a_month(
+    freezer: FrozenDateTimeFactory, generation: int
+) -> None:
+    """For hours after midnight the total does not show that the data is old, for it is told in steps of 10 kWh."""
+    begin = PLANT.day_start(date(2026, 6, 1)) - timedelta(minutes=45)
+    troubles = [Trouble("coarse_totals", 30, 330), Trouble("yesterday", 40, 320)]
+    asyncio.run(_live(freezer, begin, 6.5, troubles, restarts=(30,), generation=generation))
+
+
+@GENERATIONS
+def test_garbage_as_the_first_row_of_a_day(freezer: FrozenDateTimeFactory, generation: int) -> None:
+    """9000 kWh for five minutes, after Home Assistant was restarted, and a total that is less for hours."""
+    begin = PLANT.day_start(date(2026, 6, 16)) - timedelta(minutes=45)
+    troubles = [Trouble("garbage_rows", 44, 8), Trouble("garbage_rows", 100, 5), Trouble("total_falls", 20, 120)]
+    asyncio.run(_live(freezer, begin, 3, troubles, restarts=(9, 20), generation=generation))
 
 
 def test_a_day_and_two_nights(freezer: FrozenDateTimeFactory) -> None:

@@ -1,9 +1,11 @@
 """The entities and devices of the simulated plants."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, Platform
+from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, STATE_UNKNOWN, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity import Entity
@@ -11,8 +13,14 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
+from custom_components.mtec.const import GRACE_POLLS
+from custom_components.mtec.models import (
+    WorkStatus,
+)
 from tests.conftest import GENERATION1, GENERATION2, NOON, SetUp
-from tests.portal_simulator import HOUSE, PortalSimulator
+from tests.home import Home
+from tests.portal_simulator import FAULTS, HOUSE, PortalSimulator
+from tests.portal_simulator.faults import Fault
 
 
 @pytest.fixture
@@ -109,6 +117,114 @@ async def test_grid_outage(hass: HomeAssistant, simulator: PortalSimulator, set_
     simulator.accounts["family@example.com"].stations[0].outage = True
     await entry.runtime_data.async_refresh()
     assert _state(hass, outage) == STATE_ON
+
+
+OUTAGE = "binary_sensor.haus_am_see_grid_outage"
+
+
+@GENERATION2
+async def test_inverter_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp) -> None:
+    """Known from the work status of its inverters: not known once none of them is."""
+    simulator = home.simulator
+    await set_up("family@example.com")
+    assert home.value(OUTAGE) == STATE_OFF
+    station = simulator.accounts["family@example.com"].stations[0]
+    station.outage = True
+    await home.poll(after=timedelta(minutes=10))
+    assert home.value(OUTAGE) == STATE_ON
+    assert home.value("sensor.energy_butler_work_status") == "off_grid"
+    station.outage = False
+    await home.poll(after=timedelta(minutes=10))
+    assert home.value(OUTAGE) == STATE_OFF
+
+    simulator.faults.add("malformed", matching="queryRealTimeData")
+    await home.poll(GRACE_POLLS)
+    assert home.value(OUTAGE) == STATE_OFF
+    await home.poll(GRACE_POLLS + 1)
+    assert home.value("sensor.energy_butler_work_status") == STATE_UNAVAILABLE
+    assert home.value(OUTAGE) == STATE_UNKNOWN
+    simulator.faults.clear()
+    await home.poll()
+    assert home.value(OUTAGE) == STATE_OFF
+
+
+@GENERATION2
+async def test_one_of_two_inverters_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp) -> None:
+    entry = await set_up("farm@example.com")
+    outage = "binary_sensor.hof_lindner_grid_outage"
+    [house, shed] = entry.runtime_data.data.inverters.values()
+    for first, second, expected in (
+        (WorkStatus.ON_GRID, WorkStatus.OFF_GRID, STATE_ON),
+        (WorkStatus.OFF_GRID, None, STATE_ON),
+        (WorkStatus.FAULT, None, STATE_OFF),
+        (WorkStatus.WAITING, WorkStatus.ON_GRID, STATE_OFF),
+    ):
+        assert house.reading is not None and shed.reading is not None
+        house.reading = replace(house.reading, work_status=first)
+        shed.reading = replace(shed.reading, work_status=second)
+        entry.runtime_data.async_update_listeners()
+        assert home.value(outage) == expected
+
+
+@GENERATION2
+async def test_outage_of_one_station_is_not_the_others(home: Home, set_up: SetUp) -> None:
+    await set_up()
+    home.simulator.accounts["village@example.com"].stations[0].outage = True
+    await home.poll(after=timedelta(minutes=10))
+    assert home.value(OUTAGE) == STATE_ON
+    assert home.value("binary_sensor.hof_lindner_grid_outage") == STATE_OFF
+
+
+def zero_rows(tree: Any, _: Any) -> Any:
+    """Write 0.0 into each row for what the plant does not have."""
+    if isinstance(tree, dict) and isinstance(data := tree.get("data"), dict) and "curve" in data:
+        for row in data["curve"]:
+            for name in ("ebuytotal", "eselltotal", "ebatteryCharge", "ebatteryDischarge", "eusetotal"):
+                if row.get(name) is None:
+                    row[name] = 0.0
+    return tree
+
+
+SHARES = ("self_consumption_today", "self_sufficiency_today")
+
+
+@pytest.mark.parametrize(
+    ("email", "station", "has_shares"),
+    [("barn@example.com", "stall_sud_muller", False), ("family@example.com", "haus_am_see", True)],
+)
+async def test_no_shares_without_a_meter(
+    home: Home,
+    set_up: SetUp,
+    monkeypatch: pytest.MonkeyPatch,
+    email: str,
+    station: str,
+    has_shares: bool,
+) -> None:
+    """Its rows say that nothing was fed in and nothing drawn, which is not 100 %. A plant with a meter has them."""
+    monkeypatch.setitem(FAULTS, "zero_rows", Fault(about="rows say 0.0 of what is not there", tree=zero_rows))
+    home.simulator.faults.add("zero_rows")
+    entry = await set_up(email)
+    await home.poll(3, after=timedelta(minutes=6))
+    assert home.simulator.faults.struck["zero_rows"]
+    [balance] = entry.runtime_data.data.balances.values()
+    assert balance.reading is not None and balance.reading.today is not None
+    assert balance.reading.today.grid_export is not None
+    shown = [home.hass.states.get(f"sensor.{station}_{share}") is not None for share in SHARES]
+    assert shown == [has_shares] * 2
+
+
+@pytest.mark.parametrize("sent", [0.0, 0.01])
+async def test_meter_that_was_seen_once_stays(home: Home, set_up: SetUp, sent: float) -> None:
+    """The live power is missing from now on, and the day's rows are zero: what the month had tells of the meter."""
+    entry = await set_up("family@example.com")
+    coordinator = entry.runtime_data
+    [balance], [station] = coordinator.data.balances.values(), coordinator.data.stations.values()
+    assert balance.reading is not None and station.reading is not None
+    station.reading = replace(station.reading, grid_power=None)
+    balance.reading = replace(balance.reading, has_meter=bool(sent))
+    home.simulator.faults.add("zero_energies")
+    reading = await coordinator._async_energy_balance(HOUSE.station_id)
+    assert reading.has_meter is bool(sent)
 
 
 @GENERATION2

@@ -27,7 +27,13 @@ import voluptuous as vol
 
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.history import export as export_module, progress as progress_module
-from custom_components.mtec.portal import CurvePoint, pacing as pacing_module, usage as usage_module
+from custom_components.mtec.models import (
+    CurvePoint,
+)
+from custom_components.mtec.portal import (
+    pacing as pacing_module,
+    usage as usage_module,
+)
 from custom_components.mtec.portal.table import CsvFormat, csv_rows, csv_text
 from custom_components.mtec.portal.whole_file import WholeFile
 from tests.conftest import NOON, SetUp

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 import socket
 import subprocess
@@ -14,11 +15,16 @@ from aiohttp.resolver import AsyncResolver
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_EMAIL, CONF_URL
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.json import json_bytes
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
-from custom_components.mtec.portal import digest_of
+from custom_components.mtec.diagnostics import async_get_config_entry_diagnostics
+from custom_components.mtec.portal import (
+    digest_of,
+)
 from custom_components.mtec.portal.pacing import REQUESTS_A_MINUTE
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.home import SEED, Home, most_in
@@ -139,6 +145,26 @@ async def test_failing_station_is_unavailable_alone(home: Home, set_up: SetUp, g
     assert home.said("Haus am See is available again") == 1
     assert most_in(simulator.requests, 60) <= REQUESTS_A_MINUTE
     assert most_in(simulator.requests, 3600, is_login) <= 10
+
+
+async def test_half_a_character_in_a_name_can_be_stored(home: Home, set_up: SetUp) -> None:
+    """Or no integration's devices and states would be saved any more. The diagnostics can be sent, too."""
+    simulator = home.simulator
+    [house] = simulator.accounts[FAMILY].stations
+    house.description = replace(
+        house.description,
+        name="Solar \ud83c",
+        inverters=tuple(replace(each, name="\ude00 Keller", model="\ud83d") for each in house.description.inverters),
+    )
+    entry = await set_up(FAMILY)
+    devices = dr.async_entries_for_config_entry(dr.async_get(home.hass), entry.entry_id)
+    assert "Solar \ufffd" in {device.name for device in devices}
+    assert json_bytes([device.dict_repr for device in devices])
+    assert json_bytes([state.as_dict() for state in home.hass.states.async_all()])
+    assert json_bytes(await async_get_config_entry_diagnostics(home.hass, entry))
+    assert json_bytes({"data": dict(entry.data), "options": dict(entry.options)})
+    await home.poll(3)
+    assert home.complaints() == []
 
 
 # Everything fails for long

@@ -9,28 +9,33 @@ from zoneinfo import ZoneInfo
 import aiohttp
 from aiohttp import web
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE
+from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE, STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
 
-from custom_components.mtec.const import CONF_GENERATION, LOOKUP_INTERVAL
-from custom_components.mtec.portal import (
-    AuthenticationError,
+from custom_components.mtec.const import CONF_GENERATION, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.models import (
     BackupReading,
     BatteryMode,
     BatteryReading,
-    Client,
-    Credentials,
     Energies,
     Inverter,
-    Pacing,
-    PortalError,
-    ResponseError,
+    PhaseReading,
     StationReading,
     UsageRow,
     WorkStatus,
+)
+from custom_components.mtec.portal import (
+    Client,
+    Credentials,
+    Pacing,
     digest_of,
+)
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    ResponseError,
+    SourceError,
 )
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal, success
@@ -234,8 +239,45 @@ def odd_client(http: aiohttp.ClientSession, url: str) -> Client:
         # No battery.
         ({"soc": None, "batteryP": 0, "batteryPUnit": "W"}, {}),
         ({"soc": "--", "batteryP": "--", "batteryPUnit": "W"}, {}),
-        # No power without its unit.
+        # No power without its unit, but of the battery and the backup output: W.
         ({"pac": 5, "pacUnit": None}, {}),
+        ({"soc": 50, "batteryP": 7, "arrowBatteryInverter": 1}, {"state_of_charge": 50.0, "battery_power": 7.0}),
+        (
+            {"soc": 50, "batteryP": 7, "batteryPUnit": "", "arrowInverterBattery": 1},
+            {"state_of_charge": 50.0, "battery_power": -7.0},
+        ),
+        (
+            {"soc": 50, "batteryPOrgion": 1.5, "batteryPUnit": "kW", "arrowBatteryInverter": 1},
+            {"state_of_charge": 50.0, "battery_power": 1500.0},
+        ),
+        (
+            {"soc": 50, "batteryP": "--", "batteryPOrgion": "-7", "arrowInverterBattery": 1},
+            {"state_of_charge": 50.0, "battery_power": -7.0},
+        ),
+        (
+            {"soc": 50, "batteryP": 0, "batteryPOrgion": 7, "batteryPUnit": "W"},
+            {"state_of_charge": 50.0, "battery_power": 0.0},
+        ),
+        ({"totalBackupPower": 850}, {"backup_power": 850.0}),
+        ({"totalBackupPower": 0.85, "totalBackupPowerUnit": "kW"}, {"backup_power": 850.0}),
+        ({"totalBackupPower": None, "totalBackupPowerOrgin": 850}, {"backup_power": 850.0}),
+        ({"totalBackupP": "0.85", "totalBackupPowerUnit": "kW"}, {"backup_power": 850.0}),
+        ({"generatorBackupPower": 850}, {"backup_power": 850.0}),
+        ({"generatorBackupPower": 0.85, "generatorBackupPowerUnit": "kW"}, {"backup_power": 850.0}),
+        (
+            {"totalBackupPowerUnit": "W", "generatorBackupPower": 0.85, "generatorBackupPowerUnit": "kW"},
+            {"backup_power": 850.0},
+        ),
+        ({"totalBackupPower": 850, "generatorBackupPower": 1}, {"backup_power": 850.0}),
+        ({"totalBackupPower": 850, "totalBackupPowerUnit": "%"}, {}),
+        ({"instatlledPower": 8, "instatlledPowerUnit": "kWp"}, {"installed_power": 8000.0}),
+        # All inverters are offline: the values are old.
+        (
+            {"allInverterOffline": True, "pac": 5, "pacUnit": "W", "eDay": 5, "eDayUnit": "kWh", "soc": 50},
+            {},
+        ),
+        ({"allInverterOffline": "1", "eTotal": 5, "eTotalUnit": "kWh"}, {}),
+        ({"allInverterOffline": False, "pac": 5, "pacUnit": "W"}, {"pv_power": 5.0}),
     ],
 )
 async def test_spellings_of_a_station(http: aiohttp.ClientSession, data: Any, expected: Any) -> None:
@@ -257,7 +299,10 @@ async def test_spellings_of_a_station(http: aiohttp.ClientSession, data: Any, ex
             {"A": "A"},
         ),
         ([{"deviceSn": "A", "deviceType": 2, "children": [{"deviceSn": "A", "deviceType": 2}]}, None, 7], {"A": "A"}),
-        ([{"deviceSn": "B", "deviceType": 5}, {"deviceType": None}], {}),
+        # Where none is said to be an inverter, it is the first with a serial number, best one without a type.
+        ([{"deviceSn": "B", "deviceType": 5}, {"deviceType": None}], {"B": "B"}),
+        ([{"deviceSn": "L", "deviceType": 1}, {"serialNum": "A"}, {"deviceSn": "B"}], {"A": "A"}),
+        ([{"deviceType": 5}, {"deviceName": "Roof"}], {}),
     ],
 )
 async def test_trees_of_devices(http: aiohttp.ClientSession, data: Any, expected: dict[str, str]) -> None:
@@ -293,6 +338,15 @@ async def test_trees_of_devices(http: aiohttp.ClientSession, data: Any, expected
             {},
         ),
         ([{"dataTime": 1, "data": {"epvDay": 0}}], {"today": Energies(pv=0.0)}),
+        # Another name of the inverter's power on a phase.
+        (
+            [{"dataTime": 1, "data": {"activePowerA": 0.5, "activePowerB": "0.6", "activePowerC": None}}],
+            {"phases": {1: PhaseReading(inverter_power=500.0), 2: PhaseReading(inverter_power=600.0)}},
+        ),
+        (
+            [{"dataTime": 1, "data": {"invtAP": 0.5, "activePowerA": 9, "activePowerB": 0.6}}],
+            {"phases": {1: PhaseReading(inverter_power=500.0), 2: PhaseReading(inverter_power=600.0)}},
+        ),
     ],
 )
 async def test_spellings_of_an_inverter(http: aiohttp.ClientSession, points: Any, expected: dict[str, Any]) -> None:
@@ -301,6 +355,156 @@ async def test_spellings_of_an_inverter(http: aiohttp.ClientSession, points: Any
     values = {name: getattr(reading, name) for name in type(reading).__dataclass_fields__}
     empty: tuple[Any, ...] = (None, {}, BatteryReading(), Energies())
     assert {name: value for name, value in values.items() if value not in empty} == expected
+
+
+async def test_a_logger_does_not_become_an_inverter_while_the_inverter_is_missing(http: aiohttp.ClientSession) -> None:
+    logger = {"deviceSn": "L", "deviceType": 1}
+    answers = iter([[logger, {"deviceSn": "A", "deviceType": 2}], [logger], [logger]])
+    async with odd_portal(lambda _: success(next(answers)), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        assert [found.serial_number for found in await client.inverters("1")] == ["A"]
+        assert await client.inverters("1") == []
+        assert [found.serial_number for found in await client.inverters("2")] == ["L"]
+
+
+def strings(*values: tuple[Any, Any, Any], **others: Any) -> dict[str, Any]:
+    """Return what an inverter sends of its strings: power, V and A of each."""
+    for number, (power, voltage, current) in enumerate(values, 1):
+        others |= {f"ppv{number}": power, f"vpv{number}": voltage, f"ipv{number}": current}
+    return others
+
+
+@pytest.mark.parametrize(
+    ("points", "unit"),
+    [
+        ([strings((2000, 400, 5))], "W"),
+        ([strings((2, 400, 5))], "kW"),
+        ([strings(("2000", "400.0", "5 A"))], "W"),
+        # The product need not be exact, as V and A are rounded and not of the same second.
+        ([strings((800, 400, 5))], "W"),
+        ([strings((5900, 400, 5))], "W"),
+        ([strings((0.8, 400, 5))], "kW"),
+        ([strings((5.9, 400, 5))], "kW"),
+        ([strings((6.1, 400, 5))], None),
+        ([strings((6100, 400, 5))], None),
+        ([strings((0.6, 400, 5))], None),
+        ([strings((30, 400, 5))], None),
+        # Too little to tell, as at dawn.
+        ([strings((50, 330, 0.2))], None),
+        ([strings((0, 330, 0.0))], None),
+        ([strings((0, 400, 5))], None),
+        ([strings((None, 400, 5))], None),
+        ([strings((2000, None, 5))], None),
+        ([{"fgrid": 50}], None),
+        ([], None),
+        # Any string tells. One that is not there may send anything, and does on real inverters.
+        ([strings((0, 0, 0), (2000, 400, 5))], "W"),
+        ([strings((1.078, 391.1, 2.7), (0.783, 332.0, 2.3), (20.064, 1999.1, 1997.4), (20.245, 1997.8, 0.0))], "kW"),
+        # Strings that contradict each other do not tell; another point may.
+        ([strings((2000, 400, 5), (2, 400, 5))], None),
+        ([strings((2000, 400, 5)), strings((2000, 400, 5), (2, 400, 5))], "W"),
+        # An earlier point of the day, when it is dark.
+        ([strings((2000, 400, 5)), strings((0, 0, 0))], "W"),
+    ],
+)
+async def test_volts_times_amperes_of_a_string_tell_the_unit_of_powers(
+    http: aiohttp.ClientSession, points: list[dict[str, Any]], unit: str | None
+) -> None:
+    sent = [{"dataTime": number, "data": {"pac": 1500, **data}} for number, data in enumerate(points)]
+    async with odd_portal(lambda _: success(sent), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        await client.sign_in()
+        assert client.power_units == {}
+        reading = await client.inverter_reading("1", "A")
+        assert client.power_units == ({} if unit is None else {"A": unit})
+    if points:
+        assert reading.power == (1500.0 if unit == "W" else 1.5e6)
+
+
+async def test_the_unit_of_powers_is_remembered_for_each_inverter(http: aiohttp.ClientSession) -> None:
+    """It holds at night, and whatever a string sends later; another inverter has its own."""
+    sent = {
+        "A": [strings((2000, 400, 5), pac=1900), strings((0, 0, 0), pac=-30), strings((2, 400, 5), pac=1900)],
+        "B": [strings((2, 400, 5), pac=1.9), strings((0, 0, 0), pac=-0.03), strings((2, 400, 5), pac=1.9)],
+    }
+    answers = iter([sent[name][number] for number in range(3) for name in "AB"])
+    async with odd_portal(lambda _: success([{"data": next(answers)}]), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        powers = [(await client.inverter_reading("1", name)).power for _ in range(3) for name in "AB"]
+        assert client.power_units == {"A": "W", "B": "kW"}
+    assert powers == [1900.0, 1900.0, -30.0, -30.0, 1900.0, 1900.0]
+
+
+async def test_a_unit_written_behind_a_power_counts_before_what_strings_tell(http: aiohttp.ClientSession) -> None:
+    data = strings((2000, 400, 5), pac="1.9 kW", batteryP=-500, batteryV=50, invtAP=600)
+    async with odd_portal(lambda _: success([{"data": data}]), login=signed_in) as portal:
+        reading = await odd_client(http, portal.url).inverter_reading("1", "A")
+    assert (reading.power, reading.battery.power, reading.phases[1].inverter_power) == (1900.0, -500.0, 600.0)
+
+
+@GENERATION2
+@pytest.mark.parametrize("email", ["sister@example.com", "sunways@example.com"])
+async def test_other_names_and_units_are_the_same_plant(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, email: str
+) -> None:
+    """All that the family's account says of the same plant, in the spelling of other portals."""
+    usual = client_of(http, simulator, 2, "family@example.com")
+    other = client_of(http, simulator, 2, email)
+    inverter = HOUSE.inverters[0]
+    assert [found.serial_number for found in await other.inverters(HOUSE.station_id)] == [inverter.serial]
+    for hours in (0, 6, 11):
+        simulator.clock.set(NOON + timedelta(hours=hours))
+        station = await usual.station_reading(HOUSE.station_id)
+        found = await other.station_reading(HOUSE.station_id)
+        assert found == replace(station, backup_power=near(station.backup_power, 0.6))
+        expected = await usual.inverter_reading(HOUSE.station_id, inverter.serial)
+        reading = await other.inverter_reading(HOUSE.station_id, inverter.serial)
+        assert reading.strings.keys() == expected.strings.keys()
+        for number, string in expected.strings.items():
+            assert reading.strings[number].power == near(string.power, 0.6)
+        for number, phase in expected.phases.items():
+            assert reading.phases[number].inverter_power == near(phase.inverter_power, 0.6)
+            assert reading.phases[number].grid_power == near(phase.grid_power, 0.6)
+        assert reading.battery.power == near(expected.battery.power, 0.6)
+        assert (reading.power, reading.backup_power) == (near(expected.power, 0.6), near(expected.backup_power, 0.6))
+        assert (reading.today, reading.total) == (expected.today, expected.total)
+    assert other.power_units == {inverter.serial: "W" if email == "sister@example.com" else "kW"}
+    assert await other.month_rows(HOUSE.station_id, 2026, 6) == await usual.month_rows(HOUSE.station_id, 2026, 6)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 422])
+@pytest.mark.parametrize(("code", "logins"), [("3010400", 1), ("AUTH_1002", 2)])
+async def test_a_refusal_in_json_with_another_status_says_the_same(
+    http: aiohttp.ClientSession, status: int, code: str, logins: int
+) -> None:
+    refusal = {"code": code, "msg": "No", "data": None}
+    async with odd_portal(lambda _: web.json_response(refusal, status=status), login=signed_in) as portal:
+        with pytest.raises(ResponseError, match=code):
+            await odd_client(http, portal.url).station_reading("1")
+        assert portal.paths.count(LOGINS[2]) == logins
+
+
+@GENERATION2
+async def test_nothing_is_shown_of_a_station_whose_inverters_are_offline(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp
+) -> None:
+    entry = await set_up("family@example.com")
+    station = simulator.accounts["family@example.com"].stations[0]
+    power = "sensor.haus_am_see_pv_power"
+    before = hass.states.get(power)
+    assert before is not None
+    station.offline = True
+    for _ in range(GRACE_POLLS + 1):
+        await entry.runtime_data.async_refresh()
+    assert entry.runtime_data.data.stations[HOUSE.station_id].reading == StationReading()
+    during = hass.states.get(power)
+    assert during is not None
+    assert during.state in {STATE_UNKNOWN, STATE_UNAVAILABLE}
+    station.offline = False
+    await entry.runtime_data.async_refresh()
+    after = hass.states.get(power)
+    assert after is not None
+    assert after.state == before.state
 
 
 @pytest.mark.parametrize(
@@ -385,7 +589,7 @@ async def test_neither_is_spoken(http: aiohttp.ClientSession, simulator: PortalS
 @pytest.mark.parametrize("speaks", [{1}, {2}, {1, 2}], ids=str)
 @pytest.mark.parametrize("known", [None, 1, 2])
 @GENERATION1
-async def test_a_wrong_password_is_tried_in_no_other(
+async def test_a_wrong_password_is_tried_in_another_only_while_none_is_known(
     http: aiohttp.ClientSession, simulator: PortalSimulator, speaks: set[int], known: int | None
 ) -> None:
     simulator.speaks = speaks
@@ -394,7 +598,7 @@ async def test_a_wrong_password_is_tried_in_no_other(
     with pytest.raises(AuthenticationError):
         await client.sign_in()
     answered = [call for call in simulator.requests if call.path in LOGINS.values() and call.status == 200]
-    assert len(answered) == 1
+    assert len(answered) == (len(speaks) if known is None else 1)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +614,7 @@ async def test_a_wrong_password_is_tried_in_no_other(
 )
 async def test_a_portal_that_is_not_well_is_asked_in_no_other(http: aiohttp.ClientSession, refusal: Any) -> None:
     async with odd_portal(lambda _: success({}), login=lambda _: refusal()) as portal:
-        with pytest.raises(PortalError):
+        with pytest.raises(SourceError):
             await odd_client(http, portal.url).sign_in()
         assert portal.paths == [LOGINS[2]]
 

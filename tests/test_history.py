@@ -35,7 +35,9 @@ from custom_components.mtec.history.jobs import async_jobs
 from custom_components.mtec.history.spread import Energy, hours_of_day, spread
 from custom_components.mtec.history.statistics import PastHour, Series, async_series
 from custom_components.mtec.home_assistant_internals import Row
-from custom_components.mtec.portal import pacing as pacing_module
+from custom_components.mtec.portal import (
+    pacing as pacing_module,
+)
 from tests.conftest import GENERATION1, GENERATION2, SetUp
 from tests.portal_simulator import BARN, FARM, HOUSE, Plant, PlantDescription, PortalSimulator, plant_of
 

@@ -11,7 +11,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
-from custom_components.mtec.portal import digest_of
+from custom_components.mtec.portal import (
+    digest_of,
+)
 from custom_components.mtec.stale import GONE_AFTER, GONE_AFTER_LOOKUPS
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
@@ -108,7 +110,7 @@ async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDa
     async with odd_portal(lambda _: success({"nothing": "known"})) as portal:
         entry = MockConfigEntry(
             domain=DOMAIN,
-            title="erika@example.com",
+            title="Gartenstraße",
             data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: digest_of("x")},
         )
         entry.add_to_hass(hass)
@@ -118,7 +120,7 @@ async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDa
     issue = ir.async_get(hass).async_get_issue(DOMAIN, f"api_not_understood_{entry.entry_id}")
     assert issue is not None
     assert issue.learn_more_url == "https://github.com/home-assistant-mtec/mtec/issues/new"
-    assert issue.translation_placeholders == {"account": "erika@example.com", "url": portal.url}
+    assert issue.translation_placeholders == {"account": "Gartenstraße", "url": portal.url}
     assert not issue.is_persistent
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from email.utils import format_datetime
@@ -14,31 +15,37 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
+from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.portal import (
-    AuthenticationError,
-    BusyError,
     Client,
     Credentials,
     Pacing,
-    PortalError,
     digest_of,
 )
 from custom_components.mtec.portal.pacing import (
     BACKGROUND_REQUESTS_A_MINUTE,
     FIRST_HOLD,
     LONGEST_HOLD,
-    LONGEST_RETRY_AFTER,
     PAUSE,
     REQUESTS_A_MINUTE,
+)
+from custom_components.mtec.sources import (
+    LONGEST_RETRY_AFTER,
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceError,
 )
 from tests.conftest import NOON, SetUp
 from tests.home import Home, most_in
 from tests.odd_portal import odd_portal, success
-from tests.portal_simulator import BARN, HOUSE, Call, PortalSimulator, Station
+from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, Station
+from tests.portal_simulator.faults import Fault, InsteadError, Strike
 from tests.test_client import BERLIN, CREDENTIALS
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -225,6 +232,64 @@ async def test_retry_after_is_honoured(
         assert await client.stations() == []
 
 
+async def test_pause_of_years_is_one_of_an_hour(
+    home: Home, set_up: SetUp, monkeypatch: pytest.MonkeyPatch, generation: int
+) -> None:
+    """`Retry-After: 999999999` at one poll: Home Assistant polls again after an hour and what is added at random."""
+
+    async def strike(strike: Strike) -> None:
+        strike.call.status = 429
+        raise InsteadError(web.Response(status=429, headers={"Retry-After": "999999999"}))
+
+    monkeypatch.setitem(FAULTS, "retry_after_years", Fault(about="HTTP 429 for years", before=strike))
+    entry = await set_up(FAMILY)
+    simulator = home.simulator
+    coordinator: MtecCoordinator = entry.runtime_data
+    simulator.faults.add("retry_after_years", times=1)
+    await home.poll(6)
+    assert simulator.faults.struck["retry_after_years"] == 1
+    assert home.unavailable()
+    error = coordinator.last_exception
+    assert isinstance(error, UpdateFailed)
+    assert error.retry_after is not None
+    assert 0 < error.retry_after <= 3600
+    await home.poll(after=timedelta(hours=1.25))
+    await home.poll(2)
+    assert not home.unavailable()
+    assert home.is_fresh(HOUSE, "sensor.haus_am_see_pv_power")
+
+
+def test_hold_does_not_shrink() -> None:
+    """A busy answer without a word on the time is no reason to come back before the time that another asked for."""
+    pacing = Pacing()
+    pacing.busy(600)
+    pacing.busy(None)
+    assert 590 < pacing.hold <= 750
+    pacing.busy(1200)
+    assert pacing.hold > 1190
+    pacing.busy(999999999)
+    assert pacing.hold <= 3600 * 1.25
+
+
+@pytest.mark.parametrize("fault", ["reset", "hang", "http_503", "malformed"])
+async def test_pause_after_a_request_that_failed(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, fault: str
+) -> None:
+    """The next one comes no sooner than after one that succeeded."""
+    client = _family(http, simulator, Pacing())
+    await client.sign_in()
+    simulator.faults.add(fault, times=1)
+    for _ in range(2):
+        # A busy portal is asked a second time by the same call.
+        with suppress(SourceError):
+            await client.day_usage(HOUSE.station_id, date(2026, 6, 1))
+    before, after = simulator.requests[1:3]
+    assert before.faults == (fault,)
+    assert before.ended is not None
+    # A connection that hangs is given up by the client before the portal ends it.
+    assert after.started - min(before.ended, before.started + 30) >= PAUSE - 1e-6
+
+
 async def test_two_entries_on_the_same_portal_share_one_pace(home: Home, set_up: SetUp) -> None:
     simulator = home.simulator
     first = await set_up(FAMILY)
@@ -334,7 +399,7 @@ async def test_never_more_than_ten_logins_an_hour(
                 await client.station_reading(HOUSE.station_id)
             except AuthenticationError:
                 assert _refused_in_a_row(simulator.requests) == 3
-            except PortalError:
+            except SourceError:
                 pass
         freezer.tick(30)
     assert 1 < most_in(simulator.requests, 3600, is_login) <= 10
@@ -350,7 +415,7 @@ async def test_refused_requests_do_not_become_logins(
         logins: list[float] = []
         for minute in range(240):
             known = sum("/login" in path for path in portal.paths)
-            with pytest.raises(PortalError):
+            with pytest.raises(SourceError):
                 await client.stations()
             logins += [60.0 * minute] * (sum("/login" in path for path in portal.paths) - known)
             freezer.tick(60)
@@ -384,3 +449,117 @@ async def test_token_of_before_is_used_after_a_reload(home: Home, set_up: SetUp)
         await home.hass.async_block_till_done()
         assert entry.state is ConfigEntryState.LOADED
     assert sum(map(is_login, home.simulator.requests)) == 1
+
+
+async def test_logins_that_nobody_asked_for_are_three_and_one_more_each_quarter_of_an_hour(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """A portal that forgets every session at once."""
+    client = _family(http, simulator, Pacing(0))
+    simulator.faults.add("expired")
+    began = simulator.clock.now()
+    while simulator.clock.now() - began < timedelta(hours=2):
+        with pytest.raises(SourceError):
+            await client.stations()
+        freezer.tick(20)
+    starts = [call.started for call in simulator.requests if is_login(call)]
+    assert [round(later - earlier) for earlier, later in pairwise(starts)] == [0, 20, 880, *[900] * 6]
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 200])
+async def test_login_paths_that_do_not_exist_cost_logins_too(
+    http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory, status: int
+) -> None:
+    """A portal that has neither generation's login is asked no more often for it than any other."""
+    times: list[float] = []
+
+    def login(_: web.Request) -> web.StreamResponse:
+        times.append(asyncio.get_running_loop().time())
+        return web.Response(status=status, text="<html>")
+
+    async with odd_portal(lambda _: web.Response(status=404), login=login) as portal:
+        client = _client(http, portal.url, Pacing(0))
+        for minute in range(300):
+            with pytest.raises(SourceError):
+                await (client.sign_in() if minute % 7 == 0 else client.stations())
+            freezer.tick(60)
+    most = max(sum(start <= time < start + 3599 for time in times) for start in times)
+    assert 4 <= most <= 10
+
+
+async def test_unasked_login_paths_leave_the_rest_to_the_person(
+    http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory
+) -> None:
+    """Of ten in an hour."""
+    async with odd_portal(lambda _: web.Response(status=404), login=lambda _: web.Response(status=404)) as portal:
+        client = _client(http, portal.url, Pacing(0))
+        for _ in range(59):
+            with pytest.raises(SourceError):
+                await client.stations()
+            freezer.tick(60)
+        assert 5 <= len(portal.paths) <= 7
+        asked = len(portal.paths)
+        with pytest.raises(ResponseError):
+            await client.sign_in()
+        assert len(portal.paths) == asked + 2
+
+
+async def test_both_login_paths_are_tried_in_turn_though_only_one_login_is_left(
+    http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory
+) -> None:
+    """A portal that is back speaks the one that would never be tried if all began with the other."""
+    well = False
+
+    def login(request: web.Request) -> web.StreamResponse:
+        if well and request.path.startswith("/monitor/"):
+            return web.json_response(success(None), headers={"token": "t"})
+        return web.Response(status=404)
+
+    async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
+        client = _client(http, portal.url, Pacing(0))
+        for _ in range(120):
+            with pytest.raises(SourceError):
+                await client.stations()
+            freezer.tick(60)
+        well = True
+        answered = 0
+        for _ in range(31):
+            try:
+                answered += await client.stations() == []
+            except SourceError:
+                freezer.tick(60)
+        assert answered
+        assert client.generation == 2
+
+
+async def test_login_that_was_lost_is_not_tried_again_at_once(
+    http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory
+) -> None:
+    """What else is asked for in the same poll does not try: half a minute later it is tried."""
+    async with odd_portal(lambda _: success({}), login=lambda _: success({})) as portal:
+        client = Client(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, pacing=Pacing(0), generation=1)
+        with pytest.raises(ResponseError, match="no token"):
+            await client.stations()
+        assert len(portal.paths) == 1
+        for wait in (0, 15, 14):
+            freezer.tick(wait)
+            with pytest.raises(BusyError):
+                await client.inverters("1")
+            assert len(portal.paths) == 1
+        freezer.tick(2)
+        with pytest.raises(ResponseError):
+            await client.inverters("1")
+        assert len(portal.paths) == 2
+
+
+async def test_login_that_nobody_answered_is_not_tried_again_at_once(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    client = _family(http, simulator, Pacing(0))
+    simulator.faults.add("reset")
+    with pytest.raises(SourceError):
+        await client.stations()
+    freezer.tick(20)
+    with pytest.raises(BusyError):
+        await client.stations()
+    assert sum(map(is_login, simulator.requests)) == 1

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 import hashlib
 from itertools import pairwise
@@ -17,7 +18,19 @@ from freezegun.api import FrozenDateTimeFactory
 from hypothesis import given, settings, strategies as st
 import pytest
 
-from .portal_simulator import BARN, FARM, HOUSE, STEP, Account, Energies, PlantDescription, PortalSimulator, plant_of
+from .portal_simulator import (
+    BARN,
+    CABIN,
+    FARM,
+    HOUSE,
+    STEP,
+    Account,
+    Energies,
+    PlantDescription,
+    PortalSimulator,
+    Station,
+    plant_of,
+)
 from .portal_simulator.plants import make_accounts
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -801,7 +814,8 @@ async def test_generation_2_refuses_bad_logins(password: str) -> None:
         (NOW, {"id": "1"}, None),
         (INFO, {}, None),
         ("core/device/getListByStation/1", {}, None),
-        ("core/power/station/monitoring/getPage", {"pageNum": "1", "pageSize": "50"}, None),
+        ("core/power/station/monitoring/getPage", {"pageNum": "0"}, None),
+        ("core/power/station/monitoring/getPage", {"pageSize": "x"}, None),
     ],
 )
 async def test_generation_2_refuses_bad_requests(path: str, query: dict[str, str], body: Any) -> None:
@@ -829,6 +843,268 @@ async def test_what_is_not_spoken_is_not_there(speaks: set[int], other: str) -> 
         async with client.session.request(method, url) as response:
             assert (response.status, response.content_type) == (200, "text/html")
         assert [(call.status, call.code) for call in simulator.requests] == [(404, None), (200, None)]
+
+
+# Clients that were written for the real portals
+
+
+async def test_the_demo_account_plays_what_was_observed() -> None:
+    """As M-TEC-API's client reads it: the numbers of a station are numbers."""
+    async with portal(email="") as (simulator, client):
+        data = await client.data("login/demoManager", {"channel": 1, "email": "2312942037@qq.com"})
+        client.headers["Authorization"] = data["token"]
+        powers = plant_of(HOUSE, simulator.seed).power(NOON)
+
+        live = await client.now(HOUSE)
+        assert (live["stationRunStatus"], live["stationRunType"], live["lackMaster"]) == (1, 0, 0)
+        assert not isinstance(live["lackMaster"], bool)
+        for name in ("todayEnergy", "monthEneregy", "yearEnergy", "totalEnergy"):
+            assert type(live["accumulatedData"][name]) is float
+            assert live["accumulatedData"][f"{name}Unit"] in {"Wh", "kWh", "MWh", "GWh"}
+        assert set(live["dataNodeMap"]) == {"inputNode", "loadNode", "batteryNode", "meterNode"}
+        for node in live["dataNodeMap"].values():
+            assert type(node["currentData"]) is float
+            assert node["currentDataUnit"] in {"W", "kW"}
+            assert node["flowDirection"] in {1, 2, 3}
+        assert live["dataNodeMap"]["batteryNode"]["otherData"] == pytest.approx(powers.soc, abs=0.051)
+
+        month, life = await client.rows(HOUSE, 2, "2024-06"), await client.rows(HOUSE, 4, "")
+        assert [row["date"] for row in month] == [f"{n:02}" for n in range(1, 13)]
+        assert [row["date"] for row in life] == ["2023", "2024"]
+        for row in (*month, *life):
+            assert {type(value) for name, value in row.items() if name != "date"} == {float}
+
+
+async def test_devices_of_the_demo_account_are_as_observed() -> None:
+    """As M-TEC-API's client reads them: a value carries its unit wherever one is given."""
+    async with portal(email="2312942037@qq.com") as (simulator, client):
+        powers = plant_of(HOUSE, simulator.seed).power(NOON)
+        (listed,) = await client.data("managerv2/station/devices/query", stationId=HOUSE.station_id)
+        device = await client.device(listed["deviceId"])
+        assert list(device) == [202, 203, 206, 502]
+        for field in (*device[202], *device[203]):
+            if field["unit"]:
+                number, unit = field["value"].split(" ")
+                assert (str(float(number)).startswith(number), unit) == (True, field["unit"])
+        assert [field["field"] for field in device[202] if field["unit"] == "℃"] == ["Temperature1"]
+        battery = {field["field"]: float(field["value"].split(" ")[0]) for field in device[203]}
+        assert battery["Battery_P"] * 1000 == pytest.approx(powers.battery, abs=0.51)
+        assert battery["SOC"] == pytest.approx(powers.soc, abs=0.051)
+        assert [row["cell1"] for row in device[206]] == [{"value": "L1"}, {"value": "L2"}, {"value": "L3"}]
+        cells = {cell["field"]: cell["value"] for row in device[206] for cell in row.values() if "field" in cell}
+        names = ["Invt_{}_P", "Vgrid_Phase{}", "Igrid_Phase{}", "PmeterPhase{}", *(f"Backup_{{}}_{x}" for x in "VIPF")]
+        assert set(cells) == {name.format(phase) for phase in "ABC" for name in names}
+        assert {type(value) for value in cells.values()} == {float}
+        for number, row in enumerate(device[502], 1):
+            assert row["cell1"] == {"value": f"PV{number}"}
+            fields = [cell["field"] for cell in row.values() if "field" in cell]
+            assert fields == [f"Vpv{number}", f"Ipv{number}", f"powerPv{number}"]
+        assert len(device[502]) == 2
+
+
+async def test_a_spelling_is_of_an_account_and_the_plant_is_the_same() -> None:
+    async with portal(email="family@example.com") as (simulator, client):
+        family = (await client.now(HOUSE))["dataNodeMap"]
+        await client.log_in(simulator.accounts["2312942037@qq.com"])
+        demo = (await client.now(HOUSE))["dataNodeMap"]
+        assert {type(node["currentData"]) for node in family.values()} == {str}
+        assert {type(node["currentData"]) for node in demo.values()} == {float}
+        assert demo.keys() == family.keys()
+        assert [signed(demo[name]) for name in family] == [signed(node) for node in family.values()]
+
+
+OVERVIEW = {
+    "id": str,
+    "runType": int,
+    "hasSmartDevice": bool,
+    "allInverterOffline": bool,
+    "status": int,
+    **{
+        f"arrow{flow}": int
+        for flow in ("ModuleInverter", "InverterGrid", "GridInverter", "InverterLoad", "LoadInverter")
+    },
+    **{f"arrow{flow}": int for flow in ("InverterGrid", "GridInverter", "InverterLoad", "LoadInverter")},
+    **{f"arrow{flow}": int for flow in ("ModuleInverter", "BatteryInverter", "InverterBattery")},
+    **dict.fromkeys(("pac", "pmeterTotal", "pload", "eday", "emonth", "eyear", "etotal", "soc", "batteryP"), float),
+    **{f"{name}Unit": str for name in ("pac", "pmeterTotal", "pload", "eday", "emonth", "eyear", "etotal", "batteryP")},
+}
+"""Types of the sister portal's overview in generation 1, which a client in Go insists on."""
+
+
+@pytest.mark.parametrize("email", ["sunways@example.com", "family@example.com"])
+async def test_the_sister_portals_overview_of_generation_1(email: str) -> None:
+    path, factor = "curve/station/getSingleStationOverview", {"W": 1, "kW": 1000}
+    async with portal(email=email) as (simulator, client):
+        plant = plant_of(HOUSE, simulator.seed)
+        powers, before = plant.power(NOON), plant.power(NOON - SHORT)
+        overview = await client.data(path, id=HOUSE.station_id)
+        assert {name: type(overview[name]) for name in OVERVIEW} == OVERVIEW
+        assert overview["allInverterOffline"] is False
+        assert overview["pac"] * factor[overview["pacUnit"]] == pytest.approx(powers.pv, abs=0.51)
+        assert overview["pload"] * factor[overview["ploadUnit"]] == pytest.approx(powers.load, abs=0.51)
+        assert overview["batteryP"] * factor[overview["batteryPUnit"]] == pytest.approx(abs(powers.battery), abs=0.51)
+
+        simulator.accounts[email].stations[0].offline = True
+        old = await client.data(path, id=HOUSE.station_id)
+        assert old["allInverterOffline"] is True
+        assert old["pac"] * factor[old["pacUnit"]] == pytest.approx(before.pv, abs=0.51)
+
+        assert (await client.ask(path))["code"] == "3010400"
+        assert (await client.ask(path, id=BARN.station_id))["code"] == "3010404"
+        client.headers["Authorization"] = ""
+        assert (await client.ask(path, id=HOUSE.station_id))["code"] == "3010022"
+
+
+async def test_a_plant_without_battery_or_meter_has_an_overview_too() -> None:
+    async with portal(email="barn@example.com") as (_, client):
+        overview = await client.data("curve/station/getSingleStationOverview", id=BARN.station_id)
+        assert (overview["soc"], overview["batteryP"], overview["pload"]) == (None, None, None)
+        assert overview["pac"] > 0
+
+
+async def test_the_channel_may_be_text() -> None:
+    async with portal(email="") as (simulator, client):
+        demo = {"channel": "1", "email": "2312942037@qq.com"}
+        body = {name: value for name, value in GOOD_LOGIN.items() if name != "salt"}
+        assert (await client.data("login/manager", GOOD_LOGIN | {"channel": "1"}))["token"]
+        assert (await client.data("login/demoManager", demo))["token"]
+        assert await code2(client, "auth/login", {"ver": "pc"}, body | {"channel": "1"}) == "1000000"
+        assert simulator.logins == 3
+        for channel in ("2", "", None, True, [1], "1.0"):
+            assert (await client.ask("login/manager", GOOD_LOGIN | {"channel": channel}))["code"] == "3010400"
+            assert (await client.ask("login/demoManager", demo | {"channel": channel}))["code"] == "3010400"
+            assert await code2(client, "auth/login", {"ver": "pc"}, body | {"channel": channel}) == "3010400"
+
+
+async def test_a_day_of_generation_1_where_generation_2_has_it() -> None:
+    path = "curve/station/getGridConnectedData"
+    query = {"id": HOUSE.station_id, "durationType": "1", "date": "2024-06-12", "timeZoneOffset": "60"}
+    async with portal(email="family@example.com") as (_, client):
+        assert await client.data(path, stationType="0", **query) == await client.curve(HOUSE, "2024-06-12", 60)
+        for missing in query:
+            less = {name: value for name, value in query.items() if name != missing}
+            assert (await client.ask(path, **less))["code"] == "3010400"
+        for change in ({"durationType": "2"}, {"date": "2024"}, {"timeZoneOffset": "x"}):
+            assert (await client.ask(path, **query | change))["code"] == "3010400"
+
+
+async def test_what_a_client_adds_is_no_hindrance() -> None:
+    async with portal2() as (_, client, headers):
+        headers |= {"Origin": "https://www.sunways-portal.com", "X-Requested-With": "XMLHttpRequest"}
+        assert await code2(client, NOW, headers, id=FARM.station_id, distributorCodes="x") == "1000000"
+        assert await code2(client, TODAY, headers, TODAY_BODY | {"more": 1}) == "1000000"
+
+
+async def data2(client: Client, headers: dict[str, str], path: str, body: Any = None, **query: str) -> Any:
+    """The data of an answer of generation 2."""
+    method = "GET" if body is None else "POST"
+    url = f"{client.simulator.url}/monitor/{path}"
+    async with client.session.request(method, url, json=body, params=query, headers=headers) as response:
+        envelope = await response.json()
+    assert envelope["code"] == "1000000"
+    return envelope["data"]
+
+
+async def log_in2(client: Client, email: str) -> dict[str, str]:
+    """The headers with which an account asks in generation 2."""
+    body = login_of(email, client.simulator.accounts[email].password)
+    async with client.session.post(f"{client.simulator.url}/monitor/auth/login", json=body) as response:
+        return {"ver": "pc", "token": response.headers["token"]}
+
+
+async def test_stations_of_generation_2_without_any_parameter() -> None:
+    """The first page, of ten."""
+    path = "core/power/station/monitoring/getPage"
+    async with portal2() as (simulator, client, headers):
+        records = (await data2(client, headers, path))["records"]
+        assert [(record["id"], record["name"]) for record in records] == [(p.station_id, p.name) for p in PLANTS]
+        assert (await data2(client, headers, path, pageNum="2"))["records"] == []
+        assert len((await data2(client, headers, path, pageSize="2"))["records"]) == 2
+        stations = simulator.accounts["village@example.com"].stations
+        stations += [Station(replace(BARN, station_id=str(n))) for n in range(9)]
+        assert len((await data2(client, headers, path))["records"]) == 10
+        assert len((await data2(client, headers, path, pageNum="2"))["records"]) == 2
+
+
+@pytest.mark.parametrize("email", ["sunways@example.com", "2312942037@qq.com"])
+async def test_plain_numbers_of_generation_2_under_todays_names(email: str) -> None:
+    """As the coordinator of sunways-enhanced computes with them."""
+    async with portal(email="") as (simulator, client):
+        headers = await log_in2(client, email)
+        powers = plant_of(HOUSE, simulator.seed).power(NOON)
+        now = await data2(client, headers, NOW, id=HOUSE.station_id)
+        for name in ("pac", "pLoad", "pmeterTotal", "instatlledPower", "batteryP", "eDay", "eMonth", "eYear", "eTotal"):
+            assert type(now[name]) is float
+            assert isinstance(now[f"{name}Unit"], str)
+        for name in ("soc", "powerRatio", "rssi", "totalBackupPower"):
+            assert type(now[name]) in {int, float}
+        for flow in ("GridInverter", "InverterGrid", "InverterBattery", "BatteryInverter", "InverterLoad"):
+            assert now[f"arrow{flow}"] in {0, 1}
+        assert now["soc"] == pytest.approx(powers.soc, abs=0.051)
+
+        devices = await data2(client, headers, f"core/device/getListByStation/{HOUSE.station_id}")
+        (inverter,) = [device for device in devices if device["deviceType"] == 2]
+        assert inverter["deviceSn"] == HOUSE.inverters[0].serial
+        names = ["vpv1", "ipv1", "ppv1", "vgridPhaseA", "soh", "temperature1", "notSupported"]
+        points = await data2(client, headers, TODAY, TODAY_BODY | {"iecPath": names})
+        assert [point["dataTime"] for point in points] == sorted(point["dataTime"] for point in points)
+        newest = {name: value for point in points for name, value in point["data"].items() if value is not None}
+        assert set(newest) == set(names) - {"notSupported"}
+        assert {type(value) for value in newest.values()} == {float}
+        assert newest["ppv1"] * 1000 == pytest.approx(newest["vpv1"] * newest["ipv1"], rel=0.01)
+
+
+async def test_the_sister_account_has_the_other_names_of_generation_2() -> None:
+    async with portal(email="") as (simulator, client):
+        headers = await log_in2(client, "sister@example.com")
+        powers = plant_of(HOUSE, simulator.seed).power(NOON)
+        now = await data2(client, headers, NOW, id=HOUSE.station_id)
+        assert now["batteryPOrgion"] == pytest.approx(abs(powers.battery), abs=0.51)
+        assert now["totalBackupPowerOrgin"] == pytest.approx(powers.load * 0.15, abs=0.51)
+        assert now["instatlledPowerUnit"] == "kWp"
+        assert [name for name in now if name.startswith(("batteryP", "totalBackup"))] == [
+            "batteryPOrgion",
+            "totalBackupPowerOrgin",
+        ]
+        devices = await data2(client, headers, f"core/device/getListByStation/{HOUSE.station_id}")
+        assert [device.get("deviceType") for device in devices] == [None, 1]
+        names = ["ppv1", "vpv1", "ipv1", "activePowerA", "invtAP", "batteryP"]
+        newest = (await data2(client, headers, TODAY, TODAY_BODY | {"iecPath": names}))[-1]["data"]
+        assert newest["ppv1"] == pytest.approx(newest["vpv1"] * newest["ipv1"], abs=2.5)
+        assert newest["batteryP"] == pytest.approx(powers.battery, abs=0.51)
+        assert (newest["activePowerA"] != 0, newest["invtAP"]) == (True, None)
+
+
+async def test_a_chart_of_generation_2_takes_a_day_of_its_period() -> None:
+    async with portal2() as (_, client, headers):
+        for duration, period in (("2", "2024-06"), ("3", "2024"), ("4", "")):
+            query = CHART_QUERY | {"durationType": duration}
+            rows = await data2(client, headers, CHART, **query | {"date": period})
+            assert rows["curve"]
+            assert await data2(client, headers, CHART, **query | {"date": "2024-06-01"}) == rows
+
+
+async def test_rows_of_the_cabin_say_zero_for_what_it_lacks() -> None:
+    """In both generations; those of the barn say nothing. Nothing live is there of either."""
+    lacking = {"ebuytotal", "eselltotal", "ebatteryDischarge", "ebatteryCharge", "eusetotal"}
+    async with portal(email="") as (simulator, client):
+        for email, plant, absent in (("cabin@example.com", CABIN, 0.0), ("barn@example.com", BARN, None)):
+            await client.log_in(simulator.accounts[email])
+            headers = await log_in2(client, email)
+            for duration, period in ((2, "2024-06"), (3, "2024"), (4, "")):
+                query = CHART_QUERY | {"id": plant.station_id, "durationType": str(duration), "date": period}
+                rows = await client.rows(plant, duration, period)
+                rows += (await data2(client, headers, CHART, **query))["curve"]
+                assert rows
+                assert {row[name] for row in rows for name in lacking} == {absent}
+                assert all(row["eTotal"] > 0 for row in rows)
+            graph = (await client.curve(plant, "2024-06-12"))["eRatioGraph"]
+            assert {graph[name] for name in ("eMeterTotalBuy", "eMeterTotalSell", "eUse", "eUseSelf")} == {absent}
+            assert set((await client.curve(plant, "2024-06-13"))["eRatioGraph"].values()) == {None}
+            assert list((await client.now(plant))["dataNodeMap"]) == ["inputNode"]
+            assert 203 not in await client.device(plant.inverters[0].device_id)
+            now = await data2(client, headers, NOW, id=plant.station_id)
+            assert {now[name] for name in ("soc", "batteryP", "pLoad")} <= {None, "--"}
 
 
 # The clock and the seed

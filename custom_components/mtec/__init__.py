@@ -1,7 +1,7 @@
 """M-TEC Energybutler: solar inverters and batteries, through M-TEC's portal."""
 
-from homeassistant.const import Platform
-from homeassistant.core import HomeAssistant
+from homeassistant.const import CONF_EMAIL, Platform
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
@@ -11,6 +11,7 @@ from .history.jobs import async_jobs
 from .issues import async_forget
 from .services import async_setup_services
 from .stale import async_forget_absences
+from .titles import title_of
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
@@ -24,6 +25,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
     """Set up an account."""
+    _take_email_from_title(hass, entry)
     coordinator = MtecCoordinator(hass, entry)
     # Before the first poll: if that fails, the diagnostics tell why.
     entry.runtime_data = coordinator
@@ -31,6 +33,17 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await async_jobs(hass).async_continue(entry)
     return True
+
+
+@callback
+def _take_email_from_title(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
+    """Call an account by its stations if it is called by its e-mail, as they were before: titles get into the log."""
+    if entry.title.casefold() != str(entry.data.get(CONF_EMAIL)).casefold():
+        return
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    stations = [device.name for device in devices if device.via_device_id is None and device.name]
+    taken = {other.title for other in hass.config_entries.async_entries(DOMAIN)}
+    hass.config_entries.async_update_entry(entry, title=title_of(stations, taken))
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:

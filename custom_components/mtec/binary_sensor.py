@@ -15,7 +15,11 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import MtecConfigEntry, MtecCoordinator
 from .entity import MtecEntity, MtecEntityDescription, async_add_what_appears, what_has_a_value
-from .portal import InverterReading, StationReading
+from .models import (
+    InverterReading,
+    StationReading,
+    WorkStatus,
+)
 
 PARALLEL_UPDATES = 0
 
@@ -45,14 +49,27 @@ def _any(codes: Iterable[int | None]) -> bool | None:
     return any(known) if known else None
 
 
-STATION_BINARY_SENSORS: tuple[MtecBinarySensorDescription[StationReading], ...] = (
-    MtecBinarySensorDescription(
+def _grid_outage(coordinator: MtecCoordinator, station_id: str) -> MtecBinarySensorDescription[StationReading]:
+    """Return whether the grid is out: the station says so, or else its inverters say whether they are off the grid."""
+
+    def is_out(reading: StationReading) -> bool | None:
+        return _any_off_grid(coordinator, station_id) if reading.grid_outage is None else reading.grid_outage
+
+    return MtecBinarySensorDescription(
         key="grid_outage",
         translation_key="grid_outage",
         device_class=BinarySensorDeviceClass.PROBLEM,
-        value_fn=lambda reading: reading.grid_outage,
-    ),
-)
+        value_fn=is_out,
+    )
+
+
+def _any_off_grid(coordinator: MtecCoordinator, station_id: str) -> bool | None:
+    """Return whether any inverter of a station is off the grid, None if the work status of none is known."""
+    inverters = coordinator.data.inverters.values()
+    readings = [each.reading for each in inverters if each.station_id == station_id and each.reading is not None]
+    known = [reading.work_status for reading in readings if reading.work_status is not None]
+    return WorkStatus.OFF_GRID in known if known else None
+
 
 INVERTER_BINARY_SENSORS: tuple[MtecBinarySensorDescription[InverterReading], ...] = (
     _problem("fault", lambda reading: _any(reading.faults.values())),
@@ -75,8 +92,10 @@ class MtecBinarySensor[ReadingT](MtecEntity[ReadingT], BinarySensorEntity):
 
 
 def _discover(coordinator: MtecCoordinator) -> Iterator[MtecBinarySensor[Any]]:
-    for station, description in what_has_a_value(coordinator.data.stations.values(), lambda _: STATION_BINARY_SENSORS):
-        yield MtecBinarySensor(coordinator, station, description)
+    for station in coordinator.data.stations.values():
+        outage = _grid_outage(coordinator, station.id)
+        if station.reading is not None and outage.value_fn(station.reading) is not None:
+            yield MtecBinarySensor(coordinator, station, outage)
     inverters = coordinator.data.inverters.values()
     for inverter, inverter_description in what_has_a_value(inverters, lambda _: INVERTER_BINARY_SENSORS):
         yield MtecBinarySensor(coordinator, inverter, inverter_description)

@@ -1,6 +1,7 @@
 """Setting up an account, and signing in again."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any, override
 
 from homeassistant.config_entries import ConfigEntryState, ConfigFlow, ConfigFlowResult, FlowType, OptionsFlowWithReload
@@ -8,6 +9,7 @@ from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, C
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
@@ -30,27 +32,31 @@ from .const import (
     POLL_INTERVAL,
     SHORTEST_POLL_INTERVAL,
 )
-from .coordinator import MtecConfigEntry, async_create_client
+from .coordinator import MtecConfigEntry, portal_key, temporary_client
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .portal import (
     PORTAL_URL,
-    AuthenticationError,
-    BusyError,
     Credentials,
-    PortalConnectionError,
-    PortalError,
-    ResponseError,
     digest_of,
 )
+from .sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
+)
+from .titles import DEFAULT_TITLE, title_of
 
 SECTION_PORTAL = "portal"
+CONF_ALLOW_HTTP = "allow_http"
 
 IMPORT_HISTORY = {"next_step_id": "import_history"}
 """What the options are begun with to import history at once."""
 
-_ERRORS: dict[type[PortalError], str] = {
+_ERRORS: dict[type[SourceError], str] = {
     AuthenticationError: "invalid_auth",
-    PortalConnectionError: "cannot_connect",
+    SourceConnectionError: "cannot_connect",
     BusyError: "busy",
     ResponseError: "invalid_response",
 }
@@ -72,7 +78,8 @@ _PORTAL = vol.Schema(
                 {
                     vol.Required(CONF_URL, default=PORTAL_URL): TextSelector(
                         TextSelectorConfig(type=TextSelectorType.URL)
-                    )
+                    ),
+                    vol.Optional(CONF_ALLOW_HTTP, default=False): BooleanSelector(),
                 }
             ),
             {"collapsed": True},
@@ -83,6 +90,8 @@ _PORTAL = vol.Schema(
 
 class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
     """Sets up an account."""
+
+    _title = DEFAULT_TITLE
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -98,7 +107,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             portal, error = await self._async_try(user_input, credentials)
             if error is None:
                 return self.async_create_entry(
-                    title=email, data=portal | {CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
+                    title=self._title, data=portal | {CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
                 )
         return self._async_show("account", _ACCOUNT.extend(_PORTAL.schema), user_input, error)
 
@@ -155,7 +164,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             _PORTAL if email is None else vol.Schema({vol.Required(CONF_PASSWORD): _PASSWORD}).extend(_PORTAL.schema)
         )
         known = user_input or {SECTION_PORTAL: {CONF_URL: entry.data[CONF_URL]}}
-        return self._async_show("reconfigure", schema, known, error, entry.title)
+        return self._async_show("reconfigure", schema, known, error, email or entry.title)
 
     @staticmethod
     @callback
@@ -182,10 +191,13 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
 
         Aborts if the account is set up already, but for the entry whose unique id is `unique_id`.
         """
-        if (url := _portal_url(user_input[SECTION_PORTAL][CONF_URL])) is None:
+        portal = user_input[SECTION_PORTAL]
+        if (url := _portal_url(portal[CONF_URL])) is None:
             return {}, "invalid_url"
+        if not _is_private(URL(url)) and not portal.get(CONF_ALLOW_HTTP):
+            return {}, "insecure_url"
         account = "demo" if credentials is None else credentials.email.casefold()
-        await self.async_set_unique_id(f"{URL(url).authority}_{account}")
+        await self.async_set_unique_id(f"{portal_key(url)}_{account}")
         if self.unique_id != unique_id:
             self._abort_if_unique_id_configured()
         generation, error = await self._async_sign_in(url, credentials)
@@ -195,12 +207,14 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         self, url: str, credentials: Credentials | None, generation: int | None = None
     ) -> tuple[int | None, str | None]:
         """Sign in and read the stations. Return the API's generation, and what went wrong, None if nothing did."""
-        client = async_create_client(self.hass, url, credentials, generation)
-        try:
-            await client.sign_in()
-            stations = await client.stations()
-        except PortalError as error:
-            return None, _ERRORS[type(error)]
+        with temporary_client(self.hass, url, credentials, generation) as client:
+            try:
+                await client.sign_in()
+                stations = await client.stations()
+            except SourceError as error:
+                return None, _ERRORS[type(error)]
+        taken = {entry.title for entry in self._async_current_entries()}
+        self._title = title_of([station.name for station in stations], taken)
         return client.generation, None if stations else "no_stations"
 
 
@@ -268,7 +282,20 @@ def _portal_url(typed: str) -> str | None:
     """Return the address of a portal as it is kept, None for one that cannot be an address."""
     typed = typed.strip()
     try:
-        url = URL(typed if "://" in typed else f"https://{typed}")
-        return str(url.origin()) if url.scheme in {"http", "https"} and url.host else None
+        url = URL(typed if "://" in typed else f"https://{typed}").origin()
+        if url.scheme not in {"http", "https"} or not (host := (url.host or "").removesuffix(".")):
+            return None
+        # A dot at the end of a name changes nothing but how it is looked up.
+        return str(url.with_host(host) if host != url.host else url)
     except ValueError:
         return None
+
+
+def _is_private(url: URL) -> bool:
+    """Return whether nobody on the way to the portal can read along: it is encrypted, or it stays on this machine."""
+    if url.scheme == "https" or url.host == "localhost":
+        return True
+    try:
+        return ip_address(url.host or "").is_loopback
+    except ValueError:
+        return False

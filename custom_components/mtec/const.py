@@ -21,6 +21,8 @@ CONF_IGNORED_STATIONS: Final = "ignored_stations"
 SHORTEST_POLL_INTERVAL: Final = timedelta(seconds=30)
 LONGEST_POLL_INTERVAL: Final = timedelta(hours=1)
 POLL_INTERVAL: Final = timedelta(seconds=60)
+SHORTEST_TIME_LIMIT: Final = timedelta(seconds=60)
+"""A poll may take as long as its interval, and this at the least; the first one twice as long."""
 LOOKUP_INTERVAL: Final = timedelta(hours=1)
 """How often the stations and inverters of the account are looked up again."""
 

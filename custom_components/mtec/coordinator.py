@@ -1,14 +1,15 @@
 """When to ask the portal, and what an answer or an error means to Home Assistant."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from math import ceil
 from typing import Any, override
 
-from aiohttp import DummyCookieJar
+from aiohttp import ClientSession, DummyCookieJar
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant, callback
@@ -32,24 +33,34 @@ from .const import (
     LOOKUP_INTERVAL,
     MANUFACTURER,
     POLL_INTERVAL,
+    SHORTEST_TIME_LIMIT,
 )
+from .inverter_ids import InverterIds
 from .issues import NO_STATIONS, NOT_UNDERSTOOD, SILENT, async_note
-from .portal import (
-    AuthenticationError,
-    BusyError,
-    Client,
-    Credentials,
+from .models import (
     Inverter,
     InverterReading,
-    Pacing,
-    PortalError,
-    ResponseError,
     Station,
     StationReading,
     UsageRow,
 )
+from .ownership import async_claim, async_owner, async_remove_devices
+from .portal import (
+    Client,
+    Credentials,
+    Pacing,
+)
 from .portal.pacing import PATIENCE, PAUSE
+from .presence import is_present
+from .sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceError,
+)
 from .stale import Absences
+from .time_limit import OutOfTimeError, TimeLimit, UnreadableError
+from .titles import log_name
 
 _PACINGS: HassKey[dict[str, Pacing]] = HassKey(f"{DOMAIN}_pacings")
 
@@ -64,7 +75,13 @@ type MtecConfigEntry = ConfigEntry[MtecCoordinator]
 @callback
 def async_pacing(hass: HomeAssistant, url: str) -> Pacing:
     """Return the pacing of the portal at `url`, one for all accounts on it."""
-    return hass.data.setdefault(_PACINGS, {}).setdefault(URL(url).authority, Pacing(PAUSE))
+    return hass.data.setdefault(_PACINGS, {}).setdefault(portal_key(url), Pacing(PAUSE))
+
+
+def portal_key(url: str) -> str:
+    """Return what the addresses of one portal have in common: its host, without a dot at its end, and port."""
+    parsed = URL(url)
+    return parsed.authority.replace(f"{parsed.host}", f"{parsed.host}".removesuffix("."), 1)
 
 
 @callback
@@ -73,11 +90,33 @@ def async_create_client(
 ) -> Client:
     """Return a client of the portal at `url`, which shares its pacing with all others of that portal.
 
-    `generation` is that of the API which the portal spoke before.
+    `generation` is that of the API which the portal spoke before. Its HTTP session is closed when the account that is
+    being set up is unloaded.
     """
+    # Without cookies: those of one account would speak for another.
+    http = async_create_clientsession(hass, cookie_jar=DummyCookieJar())
+    return _client(hass, http, url, credentials, generation)
+
+
+@contextmanager
+def temporary_client(
+    hass: HomeAssistant, url: str, credentials: Credentials | None, generation: int | None = None
+) -> Generator[Client]:
+    """Provide a client as `async_create_client` does, whose HTTP session is closed at the end of this context."""
+    http = async_create_clientsession(hass, auto_cleanup=False, cookie_jar=DummyCookieJar())
+    try:
+        yield _client(hass, http, url, credentials, generation)
+    finally:
+        # The connector is Home Assistant's, and stays.
+        http.detach()
+
+
+@callback
+def _client(
+    hass: HomeAssistant, http: ClientSession, url: str, credentials: Credentials | None, generation: int | None
+) -> Client:
     return Client(
-        # Without cookies: those of one account would speak for another.
-        async_create_clientsession(hass, cookie_jar=DummyCookieJar()),
+        http,
         credentials,
         time_zone=dt_util.get_default_time_zone(),
         url=url,
@@ -103,51 +142,71 @@ class Part[ReadingT]:
     reading: ReadingT | None = None
     read_at: datetime | None = None
     asked_at: datetime = _NEVER
-    error: PortalError | None = None
+    error: SourceError | None = None
     failed_polls: int = 0
     error_counts: Counter[str] = field(default_factory=Counter)
     said_unavailable: bool = False
 
-    async def async_poll(self) -> None:
+    @property
+    def is_due(self) -> bool:
+        """Whether the last reading is not good any more."""
+        return self.read_at is None or dt_util.utcnow() - self.read_at >= self.interval
+
+    async def async_poll(self, limit: TimeLimit) -> None:
         """Read once, unless the last reading is still good.
 
-        Raises AuthenticationError; any other PortalError is kept in `error`.
+        Raises AuthenticationError; any other exception is kept in `error`.
         """
-        now = dt_util.utcnow()
-        if self.read_at is not None and now - self.read_at < self.interval:
+        if not self.is_due:
             return
+        now = dt_util.utcnow()
         try:
-            self.reading = await self.read()
+            self.reading = await limit.read(self.read)
         except AuthenticationError:
             raise
-        except PortalError as error:
-            self.error = error
-            self.failed_polls += 1
-            self.error_counts[type(error).__name__] += 1
-            if self.failed_polls > GRACE_POLLS:
-                self.reading = None
+        except SourceError as error:
+            self.failed(error)
         else:
             self.error = None
             self.failed_polls = 0
             self.read_at = now
 
+    def failed(self, error: SourceError) -> None:
+        """Note a poll that brought no reading."""
+        self.error = error
+        self.failed_polls += 1
+        self.error_counts[error.kind if isinstance(error, UnreadableError) else type(error).__name__] += 1
+        if self.failed_polls > GRACE_POLLS:
+            self.reading = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyBalance:
-    """A station's energies of today and of yesterday, None where the portal has no row of that day."""
+    """A station's daily energies of `day`, the day before and the rest of their months, as far as there is a row."""
 
-    today: UsageRow | None
-    yesterday: UsageRow | None
+    day: date
+    rows: Mapping[date, UsageRow]
+    has_meter: bool = True
+    """Whether the station measures what it draws from the grid and feeds in: without, the rows may say 0.0."""
+
+    @property
+    def today(self) -> UsageRow | None:
+        """The energies of today, None if the portal has no row of it."""
+        return self.rows.get(self.day)
 
     @property
     def self_consumption(self) -> float | None:
-        """The part of today's PV energy in % that was not fed in, None before there is any."""
-        return None if self.today is None else _share_kept(self.today.pv, self.today.grid_export)
+        """The part of today's PV energy in % that was not fed in, None before there is any or without a meter."""
+        if self.today is None or not self.has_meter:
+            return None
+        return _share_kept(self.today.pv, self.today.grid_export)
 
     @property
     def self_sufficiency(self) -> float | None:
-        """The part of today's consumption in % that did not come from the grid, None before there is any."""
-        return None if self.today is None else _share_kept(self.today.consumption, self.today.grid_import)
+        """The part of today's consumption in % that was not drawn, None before there is any or without a meter."""
+        if self.today is None or not self.has_meter:
+            return None
+        return _share_kept(self.today.consumption, self.today.grid_import)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +224,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
     config_entry: MtecConfigEntry
 
     def __init__(self, hass: HomeAssistant, entry: MtecConfigEntry) -> None:
-        super().__init__(hass, LOGGER, config_entry=entry, name=entry.title, update_interval=POLL_INTERVAL)
+        super().__init__(hass, LOGGER, config_entry=entry, name=log_name(entry), update_interval=POLL_INTERVAL)
         self._is_demo = CONF_EMAIL not in entry.data
         self.pacing = async_pacing(hass, entry.data[CONF_URL])
         self.client = async_create_client(
@@ -181,6 +240,10 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         self._looked_up: datetime | None = None
         self._missing_lookups = 0
         self._listed_any = False
+        self._inverters_asked_at: dict[str, datetime] = {}
+        self._inverter_ids = InverterIds(hass, entry)
+        self._left_to: dict[str, str] = {}
+        self._unreadable: set[str] = set()
         self.absences = Absences(hass, entry.entry_id)
 
     @override
@@ -202,35 +265,69 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
     async def async_shutdown(self) -> None:
         await super().async_shutdown()
         self.pacing.forget(self)
+        await self.absences.async_close()
 
     @override
     async def _async_update_data(self) -> AccountData:
+        longest = max(self.update_interval or POLL_INTERVAL, SHORTEST_TIME_LIMIT).total_seconds()
+        # When Home Assistant starts, all accounts ask for everything at once.
+        limit = TimeLimit(longest if self._listed_any else 2 * longest)
         try:
             with self.pacing.polling():
-                data = await self._async_look_up()
+                data = await self._async_look_up(limit)
                 parts: list[Part[Any]] = [*data.stations.values(), *data.inverters.values()]
-                started = dt_util.utcnow()
-                # While the portal is to be left alone nothing is asked: next time it is the turn of what was left out.
-                for part in sorted((*parts, *data.balances.values()), key=lambda part: part.asked_at):
-                    if self.pacing.hold <= PATIENCE:
-                        part.asked_at = started
-                    await part.async_poll()
+                everything = [*parts, *data.balances.values()]
+                await self._async_poll(everything, limit)
         except AuthenticationError as error:
             if self._is_demo:
                 raise _update_failed(error) from error
             raise ConfigEntryAuthFailed(translation_domain=DOMAIN, translation_key="authentication") from error
-        except PortalError as error:
+        except SourceError as error:
             self._async_note_errors([error])
             raise _update_failed(error) from error
-        self._async_note_errors([part.error for part in (*parts, *data.balances.values())])
+        self._async_note_errors([part.error for part in everything])
         if parts and all(part.reading is None for part in parts):
-            raise _update_failed(parts[0].error) from parts[0].error
-        self._log_availability((*parts, *data.balances.values()))
+            cause = next((part.error for part in parts if part.error is not None), None)
+            raise _update_failed(cause) from cause
+        self._log_availability(everything)
         self._remember_generation()
         return data
 
+    async def _async_poll(self, parts: list[Part[Any]], limit: TimeLimit) -> None:
+        """Read all parts that are due, first those not read for lack of time before. Raises AuthenticationError."""
+        started = dt_util.utcnow()
+        late: list[Part[Any]] = []
+        for number, part in enumerate(sorted(parts, key=lambda part: part.asked_at)):
+            if limit.is_over():
+                late.append(part)
+                continue
+            asked_at = part.asked_at
+            # While the portal is to be left alone nothing is asked: next time it is the turn of what was left out.
+            if self.pacing.hold <= PATIENCE:
+                part.asked_at = started
+            await part.async_poll(limit)
+            # What had the whole time for itself has had its turn.
+            if number and isinstance(part.error, OutOfTimeError):
+                part.asked_at = asked_at
+            self._log_unreadable(f"{part.station_id} {part.name}", part.name, part.error)
+        # A portal that is slow is asked for the rest at the next poll; one that gives nothing has failed for all.
+        if not any(part.read_at is not None and part.read_at >= started for part in parts):
+            for part in late:
+                if part.is_due:
+                    part.failed(OutOfTimeError("The portal did not answer within the time of a poll"))
+
+    def _log_unreadable(self, key: str, name: str, error: SourceError | None) -> None:
+        """Log an exception that no answer should cause, once until there is none any more."""
+        if not isinstance(error, UnreadableError):
+            if error is None:
+                self._unreadable.discard(key)
+        elif key not in self._unreadable:
+            self._unreadable.add(key)
+            LOGGER.warning("%s cannot be read, which is an error of this integration: %s", name, error.kind)
+            LOGGER.debug("%s caused by %s at:\n%s", error.kind, name, error.trace)
+
     @callback
-    def _async_note_errors(self, errors: list[PortalError | None]) -> None:
+    def _async_note_errors(self, errors: list[SourceError | None]) -> None:
         """Note whether the portal answered anything at this poll, and anything that is understood."""
         if not errors or None in errors:
             wrong = {SILENT: False, NOT_UNDERSTOOD: False}
@@ -245,22 +342,24 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             LOGGER.info("The portal speaks generation %s of its API", found)
             self.hass.config_entries.async_update_entry(self.config_entry, data={**known, CONF_GENERATION: found})
 
-    async def _async_look_up(self) -> AccountData:
+    async def _async_look_up(self, limit: TimeLimit) -> AccountData:
         """Return the account's stations and inverters, looked up again if that was an hour ago.
 
         What cannot be looked up stays as it was, and is asked for again at the next poll.
         """
         now = dt_util.utcnow()
-        if self._looked_up is not None and now - self._looked_up < LOOKUP_INTERVAL:
+        if self._looked_up is not None and now - self._looked_up < LOOKUP_INTERVAL and not self._async_any_is_freed():
             return self.data
         try:
-            listed = await self.client.stations()
+            listed = await limit.read(self.client.stations)
         except AuthenticationError:
             raise
-        except PortalError:
+        except SourceError as error:
+            self._log_unreadable("", "The list of stations", error)
             if not self.data.stations:
                 raise
             return self.data
+        self._log_unreadable("", "The list of stations", None)
         async_note(self.hass, self.config_entry.entry_id, {NO_STATIONS: not listed})
         if self.data.stations and not listed:
             # A portal that knows none of the stations any more is having a bad hour.
@@ -271,7 +370,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         found = AccountData(
             stations={station.id: _renewed(self._stations, self._station_part(station)) for station in stations},
             balances={station.id: _renewed(self._balances, self._balance_part(station)) for station in stations},
-            inverters={part.id: part for station in stations for part in await self._async_look_up_inverters(station)},
+            inverters=await self._async_inverters(stations, {station.id for station in listed}, limit),
         )
         if listed:
             self._async_remove_gone(found)
@@ -311,28 +410,77 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
 
     @callback
     def _async_followed(self, stations: list[Station]) -> list[Station]:
-        """Return the account's stations but those that the person does not want; these have no device."""
-        ignored = self.config_entry.options.get(CONF_IGNORED_STATIONS, ())
-        registry = dr.async_get(self.hass)
-        for station_id in ignored:
-            device = registry.async_get_device_by_identifier((DOMAIN, station_id), self.config_entry.entry_id)
-            if device is not None:
-                for each in dr.async_entries_for_config_entry(registry, self.config_entry.entry_id):
-                    if device.id in {each.id, each.via_device_id}:
-                        registry.async_remove_device(each.id)
-        return [station for station in stations if station.id not in ignored]
+        """Return the account's stations but those that the person does not want, or that another account has.
 
-    async def _async_look_up_inverters(self, station: Station) -> list[Part[InverterReading]]:
-        """Return a station's inverters, those known if the portal does not say."""
+        These have no device.
+        """
+        ignored = self.config_entry.options.get(CONF_IGNORED_STATIONS, ())
+        for station_id in ignored:
+            async_remove_devices(self.hass, self.config_entry.entry_id, station_id)
+        wanted = [station for station in stations if station.id not in ignored]
+        owners = {station.id: async_claim(self.hass, self.config_entry, station.id) for station in wanted}
+        left_to: dict[str, str] = {}
+        for station in wanted:
+            if (owner := owners[station.id]) is not None:
+                left_to[station.id] = owner.entry_id
+                if self._left_to.get(station.id) != owner.entry_id:
+                    LOGGER.info(
+                        "%s is followed by the account %s already, and left to it", station.name, log_name(owner)
+                    )
+        self._left_to = left_to
+        return [station for station in wanted if station.id not in left_to]
+
+    @callback
+    def _async_any_is_freed(self) -> bool:
+        """Return whether a station left to another account is that account's no more."""
+        return any(async_owner(self.hass, station_id) is None for station_id in self._left_to)
+
+    async def _async_inverters(
+        self, stations: list[Station], listed: set[str], limit: TimeLimit
+    ) -> dict[str, Part[InverterReading]]:
+        """Return the inverters of stations by serial number, those known where the portal does not say.
+
+        `listed` are the ids of all stations of the account.
+        """
+        answers: dict[str, list[Inverter]] = {}
+        # What lacked the time before comes first.
+        for station in sorted(stations, key=lambda station: self._inverters_asked_at.get(station.id, _NEVER)):
+            if (answer := await self._async_listed_inverters(station, limit)) is None:
+                self._looked_up = None
+            else:
+                answers[station.id] = answer
+        known = self.data.inverters
+        taken = listed | self._stations.keys()
+        self._inverter_ids.is_waiting = False
+        found: dict[str, Part[InverterReading]] = {}
+        for station in stations:
+            if station.id not in answers:
+                found |= {id_: part for id_, part in known.items() if part.station_id == station.id}
+                continue
+            for inverter in self._inverter_ids.async_accept(answers[station.id], taken, self.client.device_ids):
+                part = _renewed(self._inverters, self._inverter_part(station, inverter))
+                found[part.id] = part
+        if self._inverter_ids.is_waiting:
+            self._looked_up = None
+        return found
+
+    async def _async_listed_inverters(self, station: Station, limit: TimeLimit) -> list[Inverter] | None:
+        """Return the inverters that the portal lists of a station, None if it does not, or for lack of time."""
+        # The other half is for the readings.
+        if limit.is_half_over():
+            return None
+        self._inverters_asked_at[station.id] = dt_util.utcnow()
+        key, name = f"{station.id} inverters", f"The list of {station.name}'s inverters"
         try:
-            inverters = await self.client.inverters(station.id)
+            inverters = await limit.read(partial(self.client.inverters, station.id))
         except AuthenticationError:
             raise
-        except PortalError as error:
+        except SourceError as error:
+            self._log_unreadable(key, name, error)
             LOGGER.debug("The inverters of %s cannot be looked up: %s", station.name, error)
-            self._looked_up = None
-            return [part for part in self.data.inverters.values() if part.station_id == station.id]
-        return [_renewed(self._inverters, self._inverter_part(station, inverter)) for inverter in inverters]
+            return None
+        self._log_unreadable(key, name, None)
+        return inverters
 
     def _async_set_interval(self, data: AccountData) -> None:
         """Poll as often as the person chose, or as the request budget allows."""
@@ -368,7 +516,11 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         yesterday = today - timedelta(days=1)
         months = dict.fromkeys((day.year, day.month) for day in (yesterday, today))
         rows = {row.start: row for month in months for row in await self.client.month_rows(station_id, *month)}
-        return EnergyBalance(today=rows.get(today), yesterday=rows.get(yesterday))
+        before, station = self._balances[station_id].reading, self._stations[station_id].reading
+        has_meter = (before is not None and before.has_meter) or any(
+            is_present(name, rows.values(), station) for name in ("grid_import", "grid_export")
+        )
+        return EnergyBalance(day=today, rows=rows, has_meter=has_meter)
 
     def _station_part(self, station: Station) -> Part[StationReading]:
         """Return a station to poll, known to Home Assistant before its inverters refer to it."""
@@ -439,7 +591,7 @@ def _share_kept(whole: float | None, given_away: float | None) -> float | None:
     return min(100.0, max(0.0, 100 * (1 - given_away / whole)))
 
 
-def _update_failed(error: PortalError | None) -> UpdateFailed:
+def _update_failed(error: SourceError | None) -> UpdateFailed:
     return UpdateFailed(
         translation_domain=DOMAIN,
         translation_key="update_failed",

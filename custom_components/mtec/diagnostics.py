@@ -13,9 +13,15 @@ from yarl import URL
 
 from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator, Part
-from .portal import PORTAL_URL, Inverter, Station
+from .models import (
+    Inverter,
+    Station,
+)
+from .portal import (
+    PORTAL_URL,
+)
 from .portal.journal import Journal, LastAnswer
-from .portal.redaction import Redaction
+from .portal.redaction import Redaction, Shown
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry) -> dict[str, Any]:
@@ -61,12 +67,16 @@ async def _async_diagnostics(
             {
                 "state": entry.state,
                 "reason": entry.reason,
-                "data": dict(entry.data),
-                "options": dict(entry.options),
             }
-        ),
+        )
+        | {"data": redaction.answer(_data(entry)), "options": redaction.answer(entry.options)},
         **account,
     }
+
+
+def _data(entry: MtecConfigEntry) -> dict[str, Any]:
+    """Return the data of an account. The address of M-TEC's own portal is no secret."""
+    return {key: Shown(value) if value == PORTAL_URL else value for key, value in entry.data.items()}
 
 
 def _learn(coordinator: MtecCoordinator, redaction: Redaction) -> None:
@@ -111,9 +121,9 @@ def _account(coordinator: MtecCoordinator, redaction: Redaction, wanted: Callabl
                 "last_update_success": coordinator.last_update_success,
                 "last_exception": _error(coordinator.last_exception),
                 "generation": client.generation,
-                "not_listed_since": coordinator.absences.as_dict(),
             }
-        ),
+        )
+        | {"not_listed_since": _absences(coordinator, redaction)},
         "pacing": asdict(coordinator.pacing.statistics),
         "session": _session(client.journal, redaction),
         **{kind: [_part(part, redaction) for part in found] for kind, found in parts.items()},
@@ -121,12 +131,17 @@ def _account(coordinator: MtecCoordinator, redaction: Redaction, wanted: Callabl
     }
 
 
+def _absences(coordinator: MtecCoordinator, redaction: Redaction) -> dict[str, Any]:
+    """Return since when stations and inverters are missing, which may have no device any more."""
+    absences = coordinator.absences.as_dict()
+    return {redaction.stand_in("id", id_): redaction.parsed(absence) for id_, absence in absences.items()}
+
+
 def _part(part: Part[Any], redaction: Redaction) -> dict[str, Any]:
     known: dict[str, Any] = redaction.parsed(
         {
             "id": part.id,
             "station": part.station_id,
-            "model": part.device_info.get("model"),
             "read_at": part.read_at,
             "failed_polls": part.failed_polls,
             "error_counts": part.error_counts,
@@ -134,7 +149,7 @@ def _part(part: Part[Any], redaction: Redaction) -> dict[str, Any]:
             "reading": part.reading,
         }
     )
-    return known
+    return known | {"model": redaction.model(part.device_info.get("model"))}
 
 
 def _session(journal: Journal, redaction: Redaction) -> Any:
@@ -155,7 +170,7 @@ def _answer(answer: LastAnswer, redaction: Redaction) -> dict[str, Any]:
     return {
         "at": answer.at.isoformat(),
         "path": redaction.text(answer.path),
-        "question": redaction.parsed(answer.question),
+        "question": redaction.answer(answer.question),
         "data": redaction.answer(answer.data),
     }
 

@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import MtecConfigEntry, MtecCoordinator
-from .energy import discover_energies
+from .energy_sensor import discover_energies
 from .entity import MtecEntity, async_add_what_appears, what_has_a_value
 from .sensor_tables import BALANCE_SENSORS, STATION_SENSORS, MtecSensorDescription, inverter_sensors
 

@@ -19,7 +19,15 @@ from homeassistant.const import (
 
 from .coordinator import EnergyBalance
 from .entity import MtecEntityDescription
-from .portal import BackupReading, BatteryMode, InverterReading, PhaseReading, StationReading, StringReading, WorkStatus
+from .models import (
+    BackupReading,
+    BatteryMode,
+    InverterReading,
+    PhaseReading,
+    StationReading,
+    StringReading,
+    WorkStatus,
+)
 
 _CURRENT = SensorDeviceClass.CURRENT
 _FREQUENCY = SensorDeviceClass.FREQUENCY

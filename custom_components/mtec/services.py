@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Final
 
+from homeassistant.auth.models import User
+from homeassistant.auth.permissions.const import POLICY_READ
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
-from homeassistant.helpers import config_validation as cv, device_registry as dr
-from homeassistant.helpers.service import async_get_config_entry
+from homeassistant.exceptions import Unauthorized, UnknownUser
+from homeassistant.helpers import config_validation as cv, device_registry as dr, entity_registry as er
+from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
@@ -14,7 +17,9 @@ from .coordinator import MtecConfigEntry, Part
 from .history.export import UsageExport, async_range_error, invalid
 from .history.importer import Resolution
 from .history.jobs import async_import_history
-from .portal import StationReading
+from .models import (
+    StationReading,
+)
 from .portal.table import DECIMALS, DELIMITERS, CsvFormat
 from .portal.usage import RangeError, UsageQuery, UsageType
 
@@ -29,6 +34,8 @@ ATTR_FILENAME: Final = "filename"
 ATTR_RESOLUTION: Final = "resolution"
 
 _LONGEST_NAME = 200
+
+type _StationOfAccount = tuple[MtecConfigEntry, Part[StationReading]]
 
 _USAGE_SCHEMA = vol.Schema(
     {
@@ -71,7 +78,8 @@ def async_setup_services(hass: HomeAssistant) -> None:
     hass.services.async_register(
         DOMAIN, "get_usage", _async_get_usage, schema=_USAGE_SCHEMA, supports_response=SupportsResponse.ONLY
     )
-    hass.services.async_register(
+    async_register_admin_service(
+        hass,
         DOMAIN,
         "import_history",
         _async_import_history,
@@ -81,8 +89,11 @@ def async_setup_services(hass: HomeAssistant) -> None:
 
 
 async def _async_export_csv(call: ServiceCall) -> ServiceResponse:
-    """Write usage to a CSV file, or return it as CSV."""
-    export = _usage_export(call)
+    """Write usage to a CSV file, or return it as CSV. Only an administrator may write a file."""
+    user = await _async_user(call)
+    if ATTR_FILENAME in call.data and user is not None and not user.is_admin:
+        raise Unauthorized(context=call.context)
+    export = _usage_export(call, user)
     try:
         csv_format = CsvFormat(decimal=call.data[ATTR_DECIMAL], delimiter=call.data[ATTR_DELIMITER])
     except ValueError as error:
@@ -95,21 +106,30 @@ async def _async_export_csv(call: ServiceCall) -> ServiceResponse:
 
 async def _async_get_usage(call: ServiceCall) -> ServiceResponse:
     """Return usage."""
-    return await _usage_export(call).async_rows()
+    return await _usage_export(call, await _async_user(call)).async_rows()
 
 
 async def _async_import_history(call: ServiceCall) -> ServiceResponse:
     """Import a station's past into the statistics of its energy sensors."""
-    entry, station = _station(call)
+    entry, station = _station(call, None)
     start = call.data.get(ATTR_START)
     if start is not None and start > dt_util.now().date():
         raise invalid("start_in_future")
     return await async_import_history(call.hass, entry, station, start, Resolution(call.data[ATTR_RESOLUTION]))
 
 
-def _usage_export(call: ServiceCall) -> UsageExport:
-    """Return what an action asks for. Raises ServiceValidationError."""
-    entry, station = _station(call)
+async def _async_user(call: ServiceCall) -> User | None:
+    """Return the user who calls an action, None if Home Assistant itself does. Raises UnknownUser."""
+    if call.context.user_id is None:
+        return None
+    if (user := await call.hass.auth.async_get_user(call.context.user_id)) is None:
+        raise UnknownUser(context=call.context, permission=POLICY_READ)
+    return user
+
+
+def _usage_export(call: ServiceCall, user: User | None) -> UsageExport:
+    """Return the usage an action asks for. Raises ServiceValidationError, or Unauthorized."""
+    entry, station = _station(call, user)
     try:
         query = UsageQuery(
             type=UsageType(call.data[ATTR_TYPE]),
@@ -122,30 +142,55 @@ def _usage_export(call: ServiceCall) -> UsageExport:
     return UsageExport(hass=call.hass, entry=entry, station=station, query=query)
 
 
-def _station(call: ServiceCall) -> tuple[MtecConfigEntry, Part[StationReading]]:
-    """Return the station an action is about, and its account. Raises ServiceValidationError."""
+def _station(call: ServiceCall, user: User | None) -> _StationOfAccount:
+    """Return the station an action is about, and its account.
+
+    Raises ServiceValidationError, or Unauthorized if the user may not read the station.
+    """
     # A blueprint leaves empty what was not chosen.
     entry_id, device_id = call.data.get(ATTR_CONFIG_ENTRY) or None, call.data.get(ATTR_DEVICE) or None
     if device_id is not None:
-        return _station_of_device(call.hass, device_id, entry_id)
+        stations = [_station_of_device(call.hass, device_id, entry_id)]
+    else:
+        stations = _stations(call.hass, entry_id)
+    # An error does not name stations that the user may not see.
+    readable = [each for each in stations if _is_readable(call.hass, user, *each)]
+    if not readable:
+        raise Unauthorized(context=call.context, permission=POLICY_READ)
+    if len(readable) > 1:
+        raise invalid("several_stations", stations=", ".join(station.name for _, station in readable))
+    return readable[0]
+
+
+def _stations(hass: HomeAssistant, entry_id: str | None) -> list[_StationOfAccount]:
+    """Return the stations of an account or, without one, of all accounts. Raises ServiceValidationError."""
     entries: list[MtecConfigEntry] = (
-        call.hass.config_entries.async_loaded_entries(DOMAIN)
+        hass.config_entries.async_loaded_entries(DOMAIN)
         if entry_id is None
-        else [async_get_config_entry(call.hass, DOMAIN, entry_id)]
+        else [async_get_config_entry(hass, DOMAIN, entry_id)]
     )
     if not entries:
         raise invalid("no_account")
     stations = [(entry, station) for entry in entries for station in entry.runtime_data.data.stations.values()]
     if not stations:
         raise invalid("no_station")
-    if len(stations) > 1:
-        raise invalid("several_stations", stations=", ".join(station.name for _, station in stations))
-    return stations[0]
+    return stations
 
 
-def _station_of_device(
-    hass: HomeAssistant, device_id: str, entry_id: str | None
-) -> tuple[MtecConfigEntry, Part[StationReading]]:
+def _is_readable(hass: HomeAssistant, user: User | None, entry: MtecConfigEntry, station: Part[StationReading]) -> bool:
+    """Return whether a user may read all entities of a station. Home Assistant itself, None, may."""
+    if user is None or user.permissions.access_all_entities(POLICY_READ):
+        return True
+    device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, station.id), entry.entry_id)
+    entities = (
+        []
+        if device is None
+        else er.async_entries_for_device(er.async_get(hass), device.id, include_disabled_entities=True)
+    )
+    return bool(entities) and all(user.permissions.check_entity(each.entity_id, POLICY_READ) for each in entities)
+
+
+def _station_of_device(hass: HomeAssistant, device_id: str, entry_id: str | None) -> _StationOfAccount:
     """Return the station of its own device or of the device of one of its inverters, and its account."""
     device = dr.async_get(hass).async_get(device_id)
     ids = [] if device is None else [id_ for domain, id_ in device.identifiers if domain == DOMAIN]

@@ -34,6 +34,8 @@ class Absences:
         self._entry_id = entry_id
         self._store = _store(hass, entry_id)
         self._absences: dict[str, _Absence] = {}
+        self._is_saved = True
+        self._is_closed = False
 
     async def async_load(self) -> None:
         """Go on from before a restart."""
@@ -72,8 +74,26 @@ class Absences:
             del kept[id_]
         if kept != self._absences:
             self._absences = kept
-            self._store.async_delay_save(lambda: self._absences, _SAVE_DELAY)
+            self._async_save_soon()
         return gone
+
+    @callback
+    def _async_save_soon(self) -> None:
+        if not self._is_closed:
+            self._is_saved = False
+            self._store.async_delay_save(self._async_data_to_save, _SAVE_DELAY)
+
+    @callback
+    def _async_data_to_save(self) -> dict[str, _Absence]:
+        self._is_saved = True
+        return self._absences
+
+    async def async_close(self) -> None:
+        """Save at once what was to be saved soon, and nothing from then on: the account is unloaded."""
+        self._is_closed = True
+        if not self._is_saved:
+            self._is_saved = True
+            await self._store.async_save(self._absences)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the absences by id."""

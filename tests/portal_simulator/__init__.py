@@ -3,12 +3,13 @@
 from .clock import Clock
 from .faults import FAULTS, Faults
 from .plant import STEP, Energies, InverterPowers, Plant, PlantDescription, Powers, plant_of
-from .plants import BARN, FARM, HOUSE, Account, Station
+from .plants import BARN, CABIN, FARM, HOUSE, Account, Station
 from .portal import Call
 from .server import PortalSimulator
 
 __all__ = [
     "BARN",
+    "CABIN",
     "FARM",
     "FAULTS",
     "HOUSE",

@@ -7,7 +7,10 @@ from itertools import pairwise
 import re
 
 from .plant import Energies, Inverter, InverterPowers, Plant, PlantDescription, Powers
-from .portal import BAD_REQUEST, PortalError
+from .plants import Station
+from .portal import BAD_REQUEST, Call, PortalError
+
+_OFFLINE_AGE = timedelta(hours=1)
 
 _CONSUMPTION_SINCE = date(2023, 3, 7)
 
@@ -61,6 +64,60 @@ def pv_energies(plant: Plant, now: datetime) -> tuple[float, ...]:
     return tuple(plant.energy(plant.day_start(start), now).pv for start in starts)
 
 
+PV_ENERGIES = ("eDay", "eMonth", "eYear", "eTotal")
+
+BACKED_UP = 0.15
+"""The part of a household's consumption that hangs on the backup output of the inverter with the battery."""
+
+
+def peak(inverter: Inverter) -> float:
+    """Peak power of an inverter's strings in W."""
+    return sum(string.peak for string in inverter.strings)
+
+
+type Shown = tuple[float, int, str] | None
+"""A value as the portal shows it: number, decimals, unit. None if the plant does not have it."""
+
+
+def overview_values(plant: Plant, now: datetime, *, signed: bool) -> dict[str, Shown]:
+    """Powers and energies of an overview by name; `signed` makes the power of a battery that charges negative."""
+    powers, known, description = plant.power(now), measured(plant.description), plant.description
+    battery = round(powers.battery)
+    shown: dict[str, Shown] = {
+        "pac": power_of(powers.pv),
+        "pLoad": power_of(powers.load) if "load" in known else None,
+        "pmeterTotal": power_of(abs(powers.grid)) if "grid" in known else None,
+        "batteryP": power_of(battery if signed else abs(battery)) if "battery" in known else None,
+        "instatlledPower": (sum(map(peak, description.inverters)) / 1000, 2, "kW"),
+        "totalBackupPower": power_of(powers.load * BACKED_UP) if description.battery else None,
+    }
+    return shown | dict(zip(PV_ENERGIES, map(energy_of, pv_energies(plant, now)), strict=True))
+
+
+def overview_facts(station: Station, powers: Powers) -> dict[str, object]:
+    """What an overview says beside its values: what the station is, its state, and the directions of its flows."""
+    description = station.description
+    known, grid, battery = measured(description), round(powers.grid), round(powers.battery)
+    return {
+        "id": description.station_id,
+        "name": description.name,
+        "allInverterOffline": station.offline,
+        "status": 1,
+        "arrowModuleInverter": int(powers.pv > 0),
+        "arrowGridInverter": int("grid" in known and grid > 0),
+        "arrowInverterGrid": int("grid" in known and grid < 0),
+        "arrowBatteryInverter": int(battery > 0),
+        "arrowInverterBattery": int(battery < 0),
+        "arrowInverterLoad": int("load" in known),
+        "arrowLoadInverter": 0,
+    }
+
+
+def overview_moment(station: Station, now: datetime) -> datetime:
+    """The moment of which an overview is: that of an hour ago if its inverters are offline."""
+    return now - _OFFLINE_AGE if station.offline else now
+
+
 def measured(description: PlantDescription) -> set[str]:
     """The powers and energies the portal can know of a plant."""
     known = {"pv"}
@@ -69,6 +126,12 @@ def measured(description: PlantDescription) -> set[str]:
     if description.battery:
         known |= {"battery", "soc", "charge", "discharge"}
     return known
+
+
+def check_channel(call: Call) -> None:
+    """Refuse a login through another channel than the web page's, which clients send as a number or as text."""
+    if str(call.field("channel", object)) != "1":
+        raise PortalError(BAD_REQUEST, "Unknown channel")
 
 
 def zone_of(offset: int) -> timezone:
@@ -102,7 +165,8 @@ def day_curve(plant: Plant, text: str, zone: timezone, now: datetime) -> DayCurv
     end = min(start + timedelta(days=1), now)
     known = measured(plant.description)
     points = [(moment, _point(plant.power(moment), known)) for moment in plant.steps(start, end)]
-    return DayCurve(points, _energies(plant.energy(start, end), known if points else set()))
+    not_measured = plant.description.not_measured if points else None
+    return DayCurve(points, _energies(plant.energy(start, end), known if points else set(), not_measured))
 
 
 def _point(powers: Powers, known: set[str]) -> dict[str, object]:
@@ -112,9 +176,9 @@ def _point(powers: Powers, known: set[str]) -> dict[str, object]:
     }
 
 
-def _energies(energies: Energies, known: set[str]) -> dict[str, float | None]:
-    """Energies as the portal shows them, None for what it does not know."""
-    return {name: rounded(getattr(energies, part), 2) if part in known else None for name, part in _ROW}
+def _energies(energies: Energies, known: set[str], unknown: float | None = None) -> dict[str, float | None]:
+    """Energies as the portal shows them, `unknown` for what it does not know."""
+    return {name: rounded(getattr(energies, part), 2) if part in known else unknown for name, part in _ROW}
 
 
 @dataclass(frozen=True)
@@ -162,7 +226,8 @@ def bar_chart(plant: Plant, duration: int, text: str, now: datetime, *, rows_to_
         if nothing_yet or end <= description.installed:
             continue
         if start <= today:
-            energies = _energies(_recorded(plant, start, end, now), measured(description))
+            recorded = _recorded(plant, start, end, now)
+            energies = _energies(recorded, measured(description), description.not_measured)
         elif rows_to_come and chart.rows_to_come:
             energies = _energies(Energies(), set())
         else:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 import json
 from random import Random
+import re
 import socket
 import struct
 from typing import Any, override
@@ -21,6 +22,9 @@ LATE_RESET = timedelta(minutes=20)
 """How long after midnight a portal with this fault still counts for the day before."""
 
 SLOW = 12.0
+FALLEN = 20.0
+"""kWh by which the energy of a plant's life falls."""
+
 HANG = 40.0
 """Seconds until a slow answer, and until a hanging connection is closed without one."""
 
@@ -35,6 +39,8 @@ class Strike:
     request: web.Request
     random: Random
     sleep: Callable[[float], Awaitable[None]]
+    since: datetime
+    """When the fault began to strike."""
 
     @property
     def generation(self) -> int:
@@ -71,6 +77,7 @@ class Fault:
     on: Callable[[Call], bool] = _is_any
     lasts: timedelta | None = None
     before: Before | None = None
+    after: Before | None = None
     tree: OnTree | None = None
     body: OnBody | None = None
     headers: OnHeaders | None = None
@@ -115,6 +122,10 @@ def _status(status: int, **headers: str) -> Before:
 
 
 async def _answer_slowly(strike: Strike) -> None:
+    await strike.sleep(SLOW)
+
+
+async def _hold_back(strike: Strike) -> None:
     await strike.sleep(SLOW)
 
 
@@ -247,6 +258,44 @@ async def _be_of_yesterday(strike: Strike) -> None:
     strike.call.age = timedelta(days=1)
 
 
+async def _repeat(strike: Strike) -> None:
+    strike.call.age = strike.portal.clock.now() - strike.since
+
+
+_COARSE = re.compile(r"(month|year|total|eMonth|eYear|eTotal).*", re.IGNORECASE)
+_IN_MWH = {"Wh": 1e-6, "kWh": 1e-3, "MWh": 1.0}
+
+
+def _coarse_totals(tree: Any, strike: Strike) -> Any:
+    """Write a station's energies of the month, the year and its life in MWh with two decimals."""
+    if isinstance(tree, list):
+        return [_coarse_totals(child, strike) for child in tree]
+    if not isinstance(tree, dict):
+        return tree
+    changed = {name: _coarse_totals(child, strike) for name, child in tree.items()}
+    for name, value in tree.items():
+        factor = _IN_MWH.get(str(tree.get(f"{name}Unit")))
+        if factor is not None and _COARSE.fullmatch(name) and value is not None:
+            changed |= {name: round(float(value) * factor, 2), f"{name}Unit": "MWh"}
+    return changed
+
+
+_ROW_ENERGIES = {"ebuytotal", "eselltotal", "ebatteryDischarge", "ebatteryCharge", "eTotal", "eusetotal"}
+
+
+def _garbage_rows(tree: Any, strike: Strike) -> Any:
+    """Write 9000 kWh for each energy of a row."""
+    if isinstance(tree, list):
+        return [_garbage_rows(child, strike) for child in tree]
+    if not isinstance(tree, dict):
+        return tree
+    in_row = tree.keys() >= _ROW_ENERGIES
+    return {
+        name: 9000 if in_row and name in _ROW_ENERGIES and child is not None else _garbage_rows(child, strike)
+        for name, child in tree.items()
+    }
+
+
 class _Seen(Plant):
     """A plant as a portal sees it that is wrong about something."""
 
@@ -261,6 +310,17 @@ class _WithoutEnergies(_Seen):
     @override
     def energy(self, start: datetime, end: datetime) -> Energies:
         return Energies()
+
+
+class _WithFallenTotal(_Seen):
+    """A plant whose energy since it was built is less than it was."""
+
+    @override
+    def energy(self, start: datetime, end: datetime) -> Energies:
+        energies = super().energy(start, end)
+        if start != self.day_start(self.description.installed):
+            return energies
+        return Energies(**{each.name: max(0.0, getattr(energies, each.name) - FALLEN) for each in fields(energies)})
 
 
 class _WithLateReset(_Seen):
@@ -307,6 +367,7 @@ FAULTS: dict[str, Fault] = {
     "text_with_units": Fault(about="numbers as text, with their units", tree=_as_text_with_units),
     "code_as_number": Fault(about="the code is a number", tree=_code_as_number),
     "slow": Fault(about=f"an answer takes {SLOW:.0f} s", before=_answer_slowly),
+    "late": Fault(about=f"an answer is sent {SLOW:.0f} s after it was made", after=_hold_back),
     "hang": Fault(about=f"a connection hangs, and is reset after {HANG:.0f} s", before=_hang),
     "reset": Fault(about="a connection is reset", before=_reset),
     "wrong_clock": Fault(
@@ -316,6 +377,16 @@ FAULTS: dict[str, Fault] = {
         about="stations come and go", on=_is_signed_in, lasts=timedelta(minutes=3), before=_lose_stations
     ),
     "yesterday": Fault(about="answers are of yesterday for an hour", lasts=timedelta(hours=1), before=_be_of_yesterday),
+    "stale": Fault(about="the last answers are repeated for 4 hours", lasts=timedelta(hours=4), before=_repeat),
+    "coarse_totals": Fault(
+        about="energies of month, year and life in hundredths of a MWh", lasts=timedelta(hours=4), tree=_coarse_totals
+    ),
+    "garbage_rows": Fault(about="9000 kWh in each row for 5 minutes", lasts=timedelta(minutes=5), tree=_garbage_rows),
+    "total_falls": Fault(
+        about=f"the energy of the plant's life is {FALLEN:.0f} kWh less for 4 hours",
+        lasts=timedelta(hours=4),
+        before=_replace_plant(_WithFallenTotal),
+    ),
     "zero_energies": Fault(
         about="all energies are 0 for 5 minutes", lasts=timedelta(minutes=5), before=_replace_plant(_WithoutEnergies)
     ),
@@ -340,6 +411,7 @@ class _Plan:
     probability: float
     random: Random
     goes_on_until: datetime | None = None
+    began: datetime | None = None
 
     def strikes(self, call: Call, now: datetime) -> bool:
         fault = FAULTS[self.name]
@@ -347,6 +419,8 @@ class _Plan:
             return False
         if self.goes_on_until is not None and now < self.goes_on_until:
             return True
+        if self.goes_on_until is not None:
+            self.began = None
         if (
             self.times == 0
             or (self.since is not None and now < self.since)
@@ -354,6 +428,7 @@ class _Plan:
             or (self.probability < 1 and self.random.random() >= self.probability)
         ):
             return False
+        self.began = self.began or now
         if self.times is not None:
             self.times -= 1
         if self.probability < 1 and fault.lasts is not None:
@@ -410,7 +485,15 @@ class Faults:
         call.faults = tuple(plan.name for plan in striking)
         self.struck.update(call.faults)
         return [
-            Strike(fault=FAULTS[plan.name], portal=portal, call=call, request=request, random=plan.random, sleep=sleep)
+            Strike(
+                fault=FAULTS[plan.name],
+                portal=portal,
+                call=call,
+                request=request,
+                random=plan.random,
+                sleep=sleep,
+                since=plan.began or portal.clock.now(),
+            )
             for plan in striking
         ]
 

@@ -1,21 +1,26 @@
 """Generation 2 of the portal's API: paths, names and payloads of `/monitor/`."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from http.cookies import SimpleCookie
+import re
 
 from .common import (
+    BACKED_UP,
+    PV_ENERGIES,
+    Shown,
     as_text,
     bar_chart,
     battery_volts,
+    check_channel,
     day_curve,
-    energy_of,
     first_day,
-    measured,
+    overview_facts,
+    overview_moment,
+    overview_values,
+    peak,
     phases,
-    power_of,
-    pv_energies,
     rounded,
     string_volts,
     temperatures,
@@ -24,6 +29,8 @@ from .common import (
 from .plant import STEP, Inverter, Plant
 from .plants import Account, Station
 from .portal import BAD_REQUEST, NOT_FOUND, Call, Portal, PortalError, Route, find_station
+
+type _Device = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,6 @@ class _Spelling:
     """A value with this many decimals."""
     nothing: object
     """What stands for a value that the plant does not have."""
-    older_case: bool
-    """Whether some names are spelled as older answers do."""
     signed: bool
     """Whether the battery's power is negative while it charges, beside the direction."""
     rows_to_come: bool
@@ -44,8 +49,19 @@ class _Spelling:
     """Name and value of the stamp of a curve's point, of a moment in the client's time zone."""
     row_stamp: Callable[[datetime, str], tuple[str, object]]
     """Name and value of the stamp of a row, of its plant's midnight and its date."""
-    newest_first: bool
+    newest_first: bool = False
     """Whether the points of an inverter's day begin with the newest."""
+    devices: Callable[[_Device, list[_Device]], object] = lambda logger, inverters: [logger, *inverters]
+    """The tree of a logger and inverters."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names of a station's values in place of today's."""
+    device_names: Mapping[str, str] = field(default_factory=dict)
+    """Names of an inverter's values in place of the usual ones."""
+    without_unit: frozenset[str] = frozenset()
+    """Powers of a station that come in W without a word on it."""
+    peak_unit: str = "kW"
+    device_power: Callable[[float], tuple[float, int]] = lambda watts: (watts / 1000, 3)
+    """A power of an inverter, which comes without its unit, and its decimals."""
 
 
 def _milliseconds(moment: datetime) -> int:
@@ -56,52 +72,63 @@ _SPELLINGS = {
     "text": _Spelling(
         number=as_text,
         nothing=None,
-        older_case=False,
         signed=False,
         rows_to_come=True,
         point_stamp=lambda moment: ("dateStamp", _milliseconds(moment)),
         row_stamp=lambda _, text: ("date", text),
-        newest_first=False,
+        devices=lambda logger, inverters: [{**logger, "children": inverters}],
     ),
     "number": _Spelling(
         number=rounded,
         nothing=None,
-        older_case=True,
         signed=True,
         rows_to_come=False,
         point_stamp=lambda moment: ("date", f"{moment:%Y-%m-%d %H:%M:%S}"),
         row_stamp=lambda midnight, _: ("dateStamp", _milliseconds(midnight)),
         newest_first=True,
+        names={name: name.lower() for name in ("pLoad", *PV_ENERGIES)},
     ),
     "odd": _Spelling(
         number=rounded,
         nothing="--",
-        older_case=False,
         signed=False,
         rows_to_come=False,
         point_stamp=lambda moment: ("dateStamp", str(_milliseconds(moment))),
         row_stamp=lambda _, text: ("date", int(text)),
-        newest_first=False,
+        devices=lambda logger, inverters: [
+            [logger],
+            [{"serialNum": device["deviceSn"], "deviceType": "2"} for device in inverters],
+        ],
     ),
 }
-
-_OLDER_CASE = {"pLoad", "eDay", "eMonth", "eYear", "eTotal"}
-
-_BACKED_UP = 0.15
-"""The part of a household's consumption that hangs on the backup output of the inverter with the battery."""
+_SPELLINGS["plain"] = _Spelling(
+    number=rounded,
+    nothing=None,
+    signed=False,
+    rows_to_come=False,
+    point_stamp=lambda moment: ("dateStamp", _milliseconds(moment)),
+    row_stamp=lambda _, text: ("date", text),
+)
+_SPELLINGS["sister"] = replace(
+    _SPELLINGS["plain"],
+    devices=lambda logger, inverters: [
+        *({"serialNum": device["deviceSn"], "deviceName": device["deviceName"]} for device in inverters),
+        logger,
+    ],
+    names={"batteryP": "batteryPOrgion", "totalBackupPower": "totalBackupPowerOrgin"},
+    device_names={f"invt{letter}P": f"activePower{letter}" for letter in "ABC"},
+    without_unit=frozenset({"batteryP", "totalBackupPower"}),
+    peak_unit="kWp",
+    device_power=lambda watts: (watts, 0),
+)
 
 
 def _spelling(station: Station) -> _Spelling:
-    return _SPELLINGS[station.description.spelling]
-
-
-def _peak(inverter: Inverter) -> float:
-    return sum(string.peak for string in inverter.strings)
+    return _SPELLINGS[station.spelling or station.description.spelling]
 
 
 def _log_in(portal: Portal, call: Call) -> object:
-    if call.field("channel", int) != 1:
-        raise PortalError(BAD_REQUEST, "Unknown channel")
+    check_channel(call)
     token = portal.log_in(call, call.field("email", str), call.field("password", str), generation=2)
     call.answer_headers["token"] = token
     return None
@@ -123,25 +150,18 @@ def _info(portal: Portal, call: Call) -> object:
     return {"userInfo": {"email": _account(portal, call).email}}
 
 
-def _number(call: Call, name: str) -> int:
-    text = call.parameter(name)
-    if not text.removeprefix("-").isdecimal():
-        raise PortalError(BAD_REQUEST, f"Parameter '{name}' is not a number: {text!r}")
-    return int(text)
-
-
 def _stations(portal: Portal, call: Call) -> object:
     stations = _account(portal, call).stations
-    page, size = _number(call, "pageNum"), _number(call, "pageSize")
+    page, size = call.number("pageNum", 1), call.number("pageSize", 10)
     for filter_ in ("status", "type", "snOrNameOrEmail", "installStartTime", "installEndTime", "modelTypes"):
-        if call.parameter(filter_):
+        if call.query.get(filter_):
             raise PortalError(BAD_REQUEST, f"The simulator does not filter by '{filter_}'")
     if page < 1 or not 1 <= size <= 50:
         raise PortalError(BAD_REQUEST, "Invalid page")
     descriptions = [station.description for station in stations[(page - 1) * size : page * size]]
     return {
         "records": [
-            {"id": d.station_id, "name": d.name, "componentCapacity": sum(map(_peak, d.inverters)) / 1000}
+            {"id": d.station_id, "name": d.name, "componentCapacity": sum(map(peak, d.inverters)) / 1000}
             for d in descriptions
         ]
     }
@@ -150,16 +170,11 @@ def _stations(portal: Portal, call: Call) -> object:
 def _devices(portal: Portal, call: Call) -> object:
     """The inverters: below their logger, beside it, or in a list of their own."""
     station = find_station(_account(portal, call), call.path.rpartition("/")[2])
-    logger = {"deviceSn": f"L{station.description.station_id[-8:]}", "deviceType": 1}
-    inverters = [_device(inverter) for inverter in station.inverters]
-    if station.description.spelling == "text":
-        return [{**logger, "children": inverters}]
-    if station.description.spelling == "odd":
-        return [[logger], [{"serialNum": device["deviceSn"], "deviceType": "2"} for device in inverters]]
-    return [logger, *inverters]
+    logger: _Device = {"deviceSn": f"L{station.description.station_id[-8:]}", "deviceType": 1}
+    return _spelling(station).devices(logger, [_device(inverter) for inverter in station.inverters])
 
 
-def _device(inverter: Inverter) -> dict[str, object]:
+def _device(inverter: Inverter) -> _Device:
     return {
         "deviceSn": inverter.serial,
         "deviceType": 2,
@@ -168,57 +183,50 @@ def _device(inverter: Inverter) -> dict[str, object]:
     }
 
 
-_ENERGIES = ("eDay", "eMonth", "eYear", "eTotal")
-
-
 def _station_now(portal: Portal, call: Call) -> object:
     station = find_station(_account(portal, call), call.parameter("id"))
-    plant, spelling, description = portal.plant_for(call, station), _spelling(station), station.description
-    now = portal.now_for(call)
-    powers, known = plant.power(now), measured(description)
-    grid, battery = round(powers.grid), round(powers.battery)
-    shown = {
-        "pac": power_of(powers.pv),
-        "pLoad": power_of(powers.load) if "load" in known else None,
-        "pmeterTotal": power_of(abs(powers.grid)) if "grid" in known else None,
-        "batteryP": power_of(battery if spelling.signed else abs(battery)) if "battery" in known else None,
-        "instatlledPower": (sum(map(_peak, description.inverters)) / 1000, 2, "kW"),
-        "totalBackupPower": power_of(powers.load * _BACKED_UP) if description.battery else None,
-    }
-    shown |= dict(zip(_ENERGIES, map(energy_of, pv_energies(plant, now)), strict=True))
-    result: dict[str, object] = {
-        "id": description.station_id,
-        "name": description.name,
+    plant, spelling = portal.plant_for(call, station), _spelling(station)
+    now = overview_moment(station, portal.now_for(call))
+    powers = plant.power(now)
+    result = overview_facts(station, powers) | {
         "soc": spelling.nothing if powers.soc is None else spelling.number(powers.soc, 1),
-        "powerRatio": rounded(100 * powers.pv / sum(map(_peak, description.inverters)), 1),
+        "powerRatio": rounded(100 * powers.pv / sum(map(peak, plant.description.inverters)), 1),
         "rssi": -61,
         "stationStatusTip": "Running",
         "stationStatus": 1,
-        "status": 1,
-        "arrowModuleInverter": int(powers.pv > 0),
-        "arrowGridInverter": int("grid" in known and grid > 0),
-        "arrowInverterGrid": int("grid" in known and grid < 0),
-        "arrowBatteryInverter": int(battery > 0),
-        "arrowInverterBattery": int(battery < 0),
-        "arrowInverterLoad": int("load" in known),
-        "arrowGeneratorAndBackup": int(description.battery is not None),
+        "arrowGeneratorAndBackup": int(plant.description.battery is not None),
     }
-    for name, value in shown.items():
-        spelled = name.lower() if spelling.older_case and name in _OLDER_CASE else name
-        result[spelled] = spelling.nothing if value is None else spelling.number(*value[:2])
-        result[f"{spelled}Unit"] = "W" if value is None else value[2]
+    for name, shown in overview_values(plant, now, signed=spelling.signed).items():
+        result |= _value(spelling, name, shown)
     return result
+
+
+def _value(spelling: _Spelling, name: str, shown: Shown) -> dict[str, object]:
+    """A value of a station and its unit."""
+    spelled = spelling.names.get(name, name)
+    if shown is None:
+        return {spelled: spelling.nothing, f"{spelled}Unit": "W"}
+    value, decimals, unit = shown
+    if name in spelling.without_unit:
+        return {spelled: spelling.number(value * (1000 if unit == "kW" else 1), 0)}
+    return {
+        spelled: spelling.number(value, decimals),
+        f"{spelled}Unit": spelling.peak_unit if name == "instatlledPower" else unit,
+    }
+
+
+_LENGTHS = {2: 7, 3: 4, 4: 0}
+"""Characters of a date that name the period of a chart, by its durationType; some clients send a whole date."""
 
 
 def _chart(portal: Portal, call: Call) -> object:
     station = find_station(_account(portal, call), call.parameter("id"))
     if (call.parameter("curveType"), call.parameter("stationType")) != ("1000", "1"):
         raise PortalError(BAD_REQUEST, "Unknown curveType or stationType")
-    duration, day, zone = (
-        _number(call, "durationType"),
-        call.parameter("date"),
-        zone_of(_number(call, "timeZoneOffset")),
-    )
+    duration, zone = call.number("durationType"), zone_of(call.number("timeZoneOffset"))
+    day = call.parameter("date")
+    if re.fullmatch(r"20\d\d-\d\d-\d\d", day, re.ASCII):
+        day = day[: _LENGTHS.get(duration)]
     plant, spelling, now = portal.plant_for(call, station), _spelling(station), portal.now_for(call)
     if duration == 1:
         points = day_curve(plant, day, zone, now).points
@@ -236,11 +244,14 @@ def _device_today(portal: Portal, call: Call) -> object:
         raise PortalError(NOT_FOUND, f"Device {serial} does not exist")
     zone = zone_of(call.field("timeZoneOffset", int))
     start = datetime.combine(first_day(call.field("time", str), r"20\d\d-\d\d-\d\d", ""), time(), zone).astimezone(UTC)
-    start -= call.age
+    while call.age and portal.now_for(call) < start:
+        # What is repeated was asked for on another day.
+        start -= timedelta(days=1)
     plant, spelling = portal.plant_for(call, station), _spelling(station)
     points = []
     for moment in plant.steps(start, min(start + timedelta(days=1), portal.now_for(call))):
-        values = dict(_values(plant, station, inverter, moment))
+        found = _values(plant, station, inverter, moment, spelling.device_power)
+        values = {spelling.device_names.get(name, name): value for name, value in found}
         data = {name: spelling.number(*values[name]) if name in values else spelling.nothing for name in names}
         points.append({"dataTime": _milliseconds(moment), "data": data})
     return points[::-1] if spelling.newest_first else points
@@ -253,43 +264,47 @@ _SLOW = 3
 """What does not change quickly is sent in one of this many points."""
 
 
-def _values(plant: Plant, station: Station, inverter: Inverter, moment: datetime) -> _Values:
-    """What an inverter sends at a moment. Powers are in kW, energies in kWh."""
-    yield from _quick_values(plant, inverter, moment)
+def _values(
+    plant: Plant, station: Station, inverter: Inverter, moment: datetime, power: Callable[[float], tuple[float, int]]
+) -> _Values:
+    """What an inverter sends at a moment. Energies are in kWh."""
+    yield from _quick_values(plant, inverter, moment, power)
     if moment.timestamp() // STEP % _SLOW == 0:
         yield from _slow_values(plant, station, inverter, moment)
 
 
-def _quick_values(plant: Plant, inverter: Inverter, moment: datetime) -> _Values:
+def _quick_values(
+    plant: Plant, inverter: Inverter, moment: datetime, power: Callable[[float], tuple[float, int]]
+) -> _Values:
     powers = plant.power(moment)
     share = powers.inverters[inverter.device_id]
-    yield "pac", (share.ac / 1000, 3)
-    yield "ppvInput", (sum(share.strings.values()) / 1000, 3)
+    yield "pac", power(share.ac)
+    yield "ppvInput", power(sum(share.strings.values()))
     for name, watts in share.strings.items():
         number, volts = name.removeprefix("PV"), string_volts(watts)
-        yield f"ppv{number}", (watts / 1000, 3)
+        yield f"ppv{number}", power(watts)
         yield f"vpv{number}", (volts, 1)
         yield f"ipv{number}", (watts / volts if volts else 0.0, 2)
     for letter, phase in phases(inverter, share, powers).items():
-        yield f"invt{letter}P", (phase.watts / 1000, 3)
+        yield f"invt{letter}P", power(phase.watts)
         yield f"vgridPhase{letter}", (phase.volts, 1)
         yield f"igridPhase{letter}", (phase.watts / phase.volts, 2)
         if phase.grid is not None:
-            yield f"pmeterPhase{letter}", (phase.grid / 1000, 3)
+            yield f"pmeterPhase{letter}", power(phase.grid)
         if inverter.battery:
-            backup = powers.load * _BACKED_UP / len(inverter.phases)
+            backup = powers.load * BACKED_UP / len(inverter.phases)
             yield f"backup{letter}V", (phase.volts, 1)
             yield f"backup{letter}I", (backup / phase.volts, 2)
             yield f"backup{letter}F", (50.0, 2)
-            yield f"backup{letter}P", (backup / 1000, 3)
+            yield f"backup{letter}P", power(backup)
     if inverter.meter:
-        yield "pmeterTotal", (powers.grid / 1000, 3)
+        yield "pmeterTotal", power(powers.grid)
     if inverter.battery:
         volts = battery_volts(powers)
-        yield "totalBackupP", (powers.load * _BACKED_UP / 1000, 3)
+        yield "totalBackupP", power(powers.load * BACKED_UP)
         yield "batteryV", (volts, 1)
         yield "batteryI", (powers.battery / volts, 2)
-        yield "batteryP", (powers.battery / 1000, 3)
+        yield "batteryP", power(powers.battery)
         yield "batteryMode", (float(powers.battery < 0), 0)
         yield "soc", (powers.soc or 0.0, 1)
 
@@ -343,14 +358,14 @@ _TOTAL = dict(
 def _counters(plant: Plant, inverter: Inverter, start: datetime, moment: datetime, names: dict[str, str]) -> _Values:
     """Energies since a moment. An inverter's part of the PV energy is that of its strings' peak power."""
     energies = plant.energy(start, moment)
-    yield names["pv"], (energies.pv * _peak(inverter) / sum(map(_peak, plant.description.inverters)), 2)
+    yield names["pv"], (energies.pv * peak(inverter) / sum(map(peak, plant.description.inverters)), 2)
     if inverter.meter:
         for part in ("import_", "export", "consumption"):
             yield names[part], (getattr(energies, part), 2)
     if inverter.battery:
         for part in ("charge", "discharge"):
             yield names[part], (getattr(energies, part), 2)
-        yield names["backup"], (energies.consumption * _BACKED_UP, 2)
+        yield names["backup"], (energies.consumption * BACKED_UP, 2)
 
 
 _PREFIX = "/monitor/"

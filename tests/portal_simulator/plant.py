@@ -18,6 +18,8 @@ from random import Random
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+type Spelling = Literal["text", "number", "odd", "plain", "sister"]
+
 STEP = 300
 """Length of a step in seconds. Steps begin at multiples of it since the epoch."""
 
@@ -65,7 +67,8 @@ class PlantDescription:
     """All that makes a plant what it is.
 
     `household` is the mean of its basic consumption in W; at most one inverter has a battery. `spelling` is the manner
-    in which the portal writes this plant's values.
+    in which the portal writes this plant's values, and `not_measured` what its rows have for energies that the plant
+    cannot measure.
     """
 
     station_id: str
@@ -76,7 +79,8 @@ class PlantDescription:
     time_zone: str
     latitude: float = 48.0
     longitude: float = 11.0
-    spelling: Literal["text", "number", "odd"] = "number"
+    spelling: Spelling = "number"
+    not_measured: float | None = None
 
     @property
     def zone(self) -> ZoneInfo:

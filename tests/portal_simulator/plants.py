@@ -1,9 +1,15 @@
-"""The plants and accounts the simulated portal knows."""
+"""The plants and accounts the simulated portal knows.
+
+The portal writes values in several manners, called spellings, each seen somewhere. "plain" is exactly what was observed
+of M-TEC's portal, and in generation 2 today's names with numbers as numbers: clients that were written for the real
+portals read it. "text", "number" and "odd" have oddities that a client may meet. "sister" has in generation 2 the other
+names that clients of the sister portal know, powers of an inverter in W, and no type of a device.
+"""
 
 from dataclasses import dataclass, field
 from datetime import date
 
-from .plant import Battery, Inverter, PlantDescription, PvString
+from .plant import Battery, Inverter, PlantDescription, PvString, Spelling
 
 HOUSE = PlantDescription(
     station_id="1641023978845093891",
@@ -78,6 +84,27 @@ FARM = PlantDescription(
     ),
 )
 
+CABIN = PlantDescription(
+    station_id="1712034488105541634",
+    name="Hütte",
+    installed=date(2023, 10, 12),
+    household=60,
+    time_zone="Europe/Berlin",
+    spelling="plain",
+    not_measured=0.0,
+    inverters=(
+        Inverter(
+            device_id="1712034561992450049",
+            name="Dach",
+            serial="EB031P2310050112",
+            model="3.0-1P-20A",
+            rated=3000,
+            strings=(PvString("PV1", 2600, azimuth=160, tilt=45),),
+            phases="A",
+        ),
+    ),
+)
+
 
 @dataclass
 class Station:
@@ -85,12 +112,15 @@ class Station:
 
     Take inverters out of `inverters` and put them back (those of the description) to let them go and come. `outage`
     makes the portal report an interrupted grid; the plant's powers stay as they are. `fault` is what the inverters
-    report as their first word of fault flags, in generation 2.
+    report as their first word of fault flags, in generation 2. `offline` makes the overview say that all inverters are
+    offline, with values of an hour ago. `spelling` is that of the plant unless another is given.
     """
 
     description: PlantDescription
     outage: bool = False
     fault: int = 0
+    offline: bool = False
+    spelling: Spelling | None = None
     inverters: list[Inverter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,14 +140,36 @@ class Account:
 
 
 def make_accounts() -> dict[str, Account]:
-    """Fresh accounts by their e-mail in lower case; accounts with the same plant share one station."""
-    house, barn, farm = Station(HOUSE), Station(BARN), Station(FARM)
+    """Fresh accounts by their e-mail in lower case; accounts with the same plant and spelling share one station."""
+    house, barn, farm, plain = Station(HOUSE), Station(BARN), Station(FARM), Station(HOUSE, spelling="plain")
+    sister = Station(HOUSE, spelling="sister")
     accounts = (
         Account("family@example.com", "sunshine", "a plant with battery and meter", [house]),
         Account("barn@example.com", "haystack", "a plant with PV only: no battery, no meter, one string", [barn]),
         Account("farm@example.com", "tractor", "a plant with two inverters, one with battery and meter", [farm]),
         Account("village@example.com", "together", "all three plants", [house, barn, farm]),
+        Account(
+            "cabin@example.com",
+            "woodstove",
+            "a plant with PV only, whose rows say 0.0 for what it lacks",
+            [Station(CABIN)],
+        ),
+        Account(
+            "sunways@example.com", "daylight", "battery and meter, with plain numbers: for clients of Sunways", [plain]
+        ),
+        Account(
+            "sister@example.com",
+            "aunt",
+            "battery and meter, with other names and powers in W in generation 2",
+            [sister],
+        ),
         Account("empty@example.com", "nothing", "no plants", []),
-        Account("2312942037@qq.com", "demo", "the public demo account: battery and meter", [house], demo=True),
+        Account(
+            "2312942037@qq.com",
+            "demo",
+            "the public demo account: battery and meter, as M-TEC's portal was observed",
+            [plain],
+            demo=True,
+        ),
     )
     return {account.email: account for account in accounts}

@@ -64,6 +64,15 @@ class Call:
             raise PortalError(BAD_REQUEST, f"Required parameter '{name}' is not present")
         return self.query[name]
 
+    def number(self, name: str, default: int | None = None) -> int:
+        """A whole number of the query, which has to be there unless there is a default."""
+        if default is not None and name not in self.query:
+            return default
+        text = self.parameter(name)
+        if not text.removeprefix("-").isdecimal():
+            raise PortalError(BAD_REQUEST, f"Parameter '{name}' is not a number: {text!r}")
+        return int(text)
+
     def field[T](self, name: str, kind: type[T]) -> T:
         """A value of the body, which has to be there and of this JSON type."""
         if not isinstance(self.body, dict):

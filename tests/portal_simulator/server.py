@@ -116,6 +116,9 @@ class PortalSimulator(Portal):
         except InsteadError as instead:
             response = instead.response
         spoil(response, strikes)
+        for strike in strikes:
+            if strike.fault.after is not None:
+                await strike.fault.after(strike)
         return response
 
     def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -15,18 +15,20 @@ from homeassistant.util.json import JsonObjectType
 
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.coordinator import MtecConfigEntry, Part
-from custom_components.mtec.portal import (
-    AuthenticationError,
-    BusyError,
+from custom_components.mtec.models import (
     DaySummary,
-    PortalConnectionError,
-    PortalError,
-    ResponseError,
     StationReading,
 )
 from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows, record
 from custom_components.mtec.portal.usage import RangeError, UsagePart, UsageQuery, UsageReport, UsageType, read_usage
 from custom_components.mtec.portal.whole_file import WholeFile
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
+)
 
 from .progress import ProgressNotification
 
@@ -37,10 +39,10 @@ MOST_DAYS_LISTED: Final = 366
 
 _BEING_WRITTEN: HassKey[set[Path]] = HassKey(f"{DOMAIN}_being_written")
 
-_PORTAL_ERRORS: dict[type[PortalError], str] = {
+_PORTAL_ERRORS: dict[type[SourceError], str] = {
     AuthenticationError: "authentication",
     BusyError: "portal_busy",
-    PortalConnectionError: "portal_unreachable",
+    SourceConnectionError: "portal_unreachable",
     ResponseError: "portal_response",
 }
 
@@ -93,7 +95,7 @@ class UsageExport:
             raise HomeAssistantError(translation_domain=DOMAIN, translation_key="export_cancelled") from error
         except RangeError as error:
             raise async_range_error(error, self.station.name) from error
-        except PortalError as error:
+        except SourceError as error:
             raise async_portal_error(error) from error
 
     async def _async_rows(self) -> JsonObjectType:
@@ -158,7 +160,7 @@ def async_range_error(error: RangeError, station: str) -> ServiceValidationError
 
 
 @callback
-def async_portal_error(error: PortalError) -> HomeAssistantError:
+def async_portal_error(error: SourceError) -> HomeAssistantError:
     """Return what the portal did not give as an error for people."""
     return HomeAssistantError(
         translation_domain=DOMAIN,

@@ -18,7 +18,9 @@ import voluptuous as vol
 
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.coordinator import MtecConfigEntry
-from custom_components.mtec.portal import PortalError
+from custom_components.mtec.sources import (
+    SourceError,
+)
 
 from .export import async_portal_error
 from .importer import Phase, Report, Resolution
@@ -120,7 +122,7 @@ class ImportHistoryFlow(OptionsFlow):
                 reports.append(each.task.result())
             except asyncio.CancelledError:
                 return self.async_abort(reason="import_stopped")
-            except PortalError as error:
+            except SourceError as error:
                 return self._failed(async_portal_error(error))
             except HomeAssistantError as error:
                 return self._failed(error)

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import partial
 from itertools import count
+from operator import attrgetter
 from time import monotonic
 from typing import Final
 
@@ -18,17 +19,21 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.unit_conversion import EnergyConverter
 
 from custom_components.mtec.const import DOMAIN, LOGGER
-from custom_components.mtec.energy import STATION_ENERGIES
+from custom_components.mtec.energy_sensor import STATION_ENERGIES
 from custom_components.mtec.home_assistant_internals import Row, is_recorded
-from custom_components.mtec.portal import (
-    BusyError,
-    Client,
+from custom_components.mtec.models import (
     CurvePoint,
-    PortalConnectionError,
-    ResponseError,
     UsageRow,
 )
+from custom_components.mtec.portal import (
+    Client,
+)
 from custom_components.mtec.portal.usage import RETRY_AFTER
+from custom_components.mtec.sources import (
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+)
 
 from .costs import async_fill_costs
 from .spread import ENERGIES, Energy, midnight, spread
@@ -40,7 +45,7 @@ USUAL_SECONDS: Final = 3.0
 """What a request takes, as long as none has been measured."""
 
 _DAY: Final = timedelta(days=1)
-_ROW_FNS: Final = {energy.key: energy.row_fn for energy in STATION_ENERGIES}
+_ROW_FNS: Final = {energy.key: attrgetter(energy.row_energy) for energy in STATION_ENERGIES if energy.row_energy}
 """What a day's energy in kWh is in the portal's row, by the key of the sensor that counts it."""
 
 
@@ -186,7 +191,7 @@ class HistoryImport:
     report: Report = field(default_factory=Report)
 
     async def async_run(self) -> Report:
-        """Import. Raises a PortalError, NothingRecordedError, or NotSupportedError if the costs alone are missing."""
+        """Import. Raises a SourceError, NothingRecordedError, or NotSupportedError if the costs alone are missing."""
         self.progress.begun = monotonic()
         known = self._statistic_ids()
         ids = {id_: energy for id_, energy in known.items() if is_recorded(self.hass, id_)}
@@ -303,12 +308,12 @@ class HistoryImport:
     async def _ask[AnswerT](self, question: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Return the portal's answer, asked for again and again while it is busy or out of reach.
 
-        Raises a PortalError if that cannot help, or if not a single question has been answered to a person who waits.
+        Raises a SourceError if that cannot help, or if not a single question has been answered to a person who waits.
         """
         for attempt in count():
             try:
                 answer = await question()
-            except (BusyError, PortalConnectionError) as error:
+            except (BusyError, SourceConnectionError) as error:
                 if not self.patient and not self.progress.done:
                     raise
                 LOGGER.debug("The import of %s waits for the portal: %s", self.station_id, error)

@@ -20,7 +20,12 @@ from custom_components.mtec.home_assistant_internals import (
     check_supported,
     is_supported,
 )
-from custom_components.mtec.portal import PortalError, StationReading
+from custom_components.mtec.models import (
+    StationReading,
+)
+from custom_components.mtec.sources import (
+    SourceError,
+)
 
 from .export import async_portal_error, without_data
 from .importer import HistoryImport, NothingRecordedError, Report, Resolution
@@ -141,7 +146,7 @@ class HistoryJobs:
         except NotSupportedError, NothingRecordedError:
             await self._async_forget(station.id)
             raise
-        except PortalError as error:
+        except SourceError as error:
             LOGGER.warning(
                 "The import of the history of %s goes on when the account is loaded again: %s", station.name, error
             )
@@ -196,7 +201,7 @@ async def async_import_history(
         return _response(running.task.result())
     except asyncio.CancelledError as error:
         raise HomeAssistantError(translation_domain=DOMAIN, translation_key="import_stopped") from error
-    except PortalError as error:
+    except SourceError as error:
         raise async_portal_error(error) from error
 
 

@@ -6,7 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import accumulate
 from typing import Final
 
-from custom_components.mtec.portal import CurvePoint
+from custom_components.mtec.models import (
+    CurvePoint,
+)
 
 HOUR: Final = timedelta(hours=1)
 

@@ -17,9 +17,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import aiohttp
 
+from custom_components.mtec.models import (
+    Inverter,
+    Station,
+)
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    SourceError,
+)
+
+from .auth import (
+    Credentials,
+    digest_of,
+)
 from .client import PORTAL_URL, Client
-from .errors import AuthenticationError, PortalError
-from .models import Credentials, Inverter, Station, digest_of
 from .pacing import PAUSE, Pacing
 from .redaction import Redaction
 from .table import DECIMALS, DELIMITERS, CsvFormat, csv_header, csv_rows, record
@@ -74,6 +85,10 @@ class _StandIns:
     def shown(self, text: str) -> str:
         """Return an id, name, serial number or e-mail as it is shown."""
         return self._redaction.known(text) or "hidden" if self.hide else text
+
+    def model(self, model: str | None) -> str | None:
+        """Return the name of an inverter's model as it is shown."""
+        return self._redaction.model(model) if self.hide else model
 
     def message(self, text: str) -> str:
         """Return a text from outside as it is shown."""
@@ -141,6 +156,8 @@ class _Account:
         if self.stand_ins.hide:
             stand_in = self.stand_ins.shown(thing.id if isinstance(thing, Station) else thing.serial_number)
             values |= {name: stand_in for name in ("id", "name", "serial_number") if name in values}
+        if isinstance(thing, Inverter):
+            values["model"] = self.stand_ins.model(thing.model)
         return values
 
 
@@ -305,7 +322,7 @@ async def _menu(account: _Account, arguments: argparse.Namespace) -> None:
             await _menu_command(choice)(account, arguments)
         except _MisuseError as error:
             print(error, file=sys.stderr)
-        except PortalError as error:
+        except SourceError as error:
             print(_sentence(error, account.stand_ins), file=sys.stderr)
 
 
@@ -401,7 +418,7 @@ def _time_zone(name: str | None) -> tzinfo:
         raise _MisuseError("There is no such time zone. Give one with --time-zone, such as Europe/Vienna.") from error
 
 
-def _sentence(error: PortalError, stand_ins: _StandIns) -> str:
+def _sentence(error: SourceError, stand_ins: _StandIns) -> str:
     if isinstance(error, AuthenticationError):
         return "The portal does not accept this e-mail and password."
     return f"{stand_ins.message(str(error)).rstrip('.')}."
@@ -501,7 +518,7 @@ async def run(words: Sequence[str]) -> int:
     except _MisuseError as error:
         print(error, file=sys.stderr)
         return _MISUSED
-    except PortalError as error:
+    except SourceError as error:
         print(_sentence(error, stand_ins), file=sys.stderr)
         return _FAILED
     except BrokenPipeError:

@@ -7,12 +7,7 @@ from typing import Final, Protocol, Self
 
 import aiohttp
 
-from .errors import ResponseError
-from .generation1 import Generation1
-from .generation2 import Generation2
-from .journal import Journal
-from .models import (
-    Credentials,
+from custom_components.mtec.models import (
     CurvePoint,
     DaySummary,
     DayUsage,
@@ -22,6 +17,16 @@ from .models import (
     StationReading,
     UsageRow,
 )
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
+from .auth import (
+    Credentials,
+)
+from .generation1 import Generation1
+from .generation2 import Generation2
+from .journal import Journal
 from .pacing import Pacing
 from .parsing import Period
 from .session import BackgroundSession, MovedError, Requester, Session, SignIn
@@ -36,6 +41,10 @@ class Generation(SignIn, Protocol):
     @property
     def device_ids(self) -> Mapping[str, str]:
         """The portal's ids of inverters by serial number, where it knows them by another."""
+
+    @property
+    def power_units(self) -> Mapping[str, str]:
+        """The unit of powers sent without one by the inverter's serial number, as far as it is found out."""
 
     async def stations(self, session: Requester) -> list[Station]:
         """Return the account's stations."""
@@ -57,7 +66,7 @@ class Generation(SignIn, Protocol):
 
 
 class Client:
-    """An account on the portal at `url`. Every method raises a PortalError if the portal does not give what is asked.
+    """An account on the portal at `url`. Every method raises a SourceError if the portal does not give what is asked.
 
     `credentials` None looks around with the public demo account. `time_zone` is the plant's: days begin at its
     midnight, and moments are in it. Clients of one portal share one `pacing`. `generation` is that of the API which
@@ -78,7 +87,7 @@ class Client:
         self._time_zone = time_zone
         generations: tuple[Generation, ...] = (Generation1(time_zone), Generation2(time_zone))
         self._generations = sorted(generations, key=lambda each: each.number != generation)
-        self._session = Session(http, url, credentials, self._generations, pacing or Pacing())
+        self._session = Session(http, url, credentials, self._generations, pacing or Pacing(), spoken=generation)
         self._requester: Requester = self._session
         self._month_of_summaries: tuple[str, int, int, date] | None = None
         self._rows_of_summaries: list[UsageRow] = []
@@ -97,6 +106,14 @@ class Client:
     def device_ids(self) -> Mapping[str, str]:
         """The portal's ids of inverters by serial number, where it knows them by another."""
         return self._spoken().device_ids
+
+    @property
+    def power_units(self) -> Mapping[str, str]:
+        """The unit of powers sent without one, "W" or "kW", by the inverter's serial number, as far as it is found out.
+
+        An inverter that is not there is taken to send kW.
+        """
+        return self._spoken().power_units
 
     def in_background(self) -> Self:
         """Return this client with requests that wait while others poll: for long jobs."""

@@ -8,11 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, tzinfo
 from typing import Any
 
-from . import values
-from .errors import ResponseError
-from .models import (
+from custom_components.mtec.models import (
     BatteryReading,
-    Credentials,
     DaySummary,
     DayUsage,
     Inverter,
@@ -22,6 +19,14 @@ from .models import (
     StationReading,
     StringReading,
     UsageRow,
+)
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
+from . import values
+from .auth import (
+    Credentials,
 )
 from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, rows, usage_rows
 from .session import Answer, Request, Requester
@@ -42,8 +47,8 @@ _GRID = 206
 _STRINGS = 502
 """`labelId` of the nodes of a device."""
 
-_TEMPERATURE = "Temperature"
-"""The fields of the inverter's temperatures, without their number."""
+_CELSIUS = ("℃", "°C")
+"""Both spellings of the unit of a temperature."""
 
 
 class Generation1:
@@ -54,7 +59,13 @@ class Generation1:
 
     def __init__(self, time_zone: tzinfo) -> None:
         self._time_zone = time_zone
-        self.device_ids: dict[str, str] = {}
+        self._device_ids: dict[tuple[str, str], str] = {}
+        self.power_units: Mapping[str, str] = {}
+
+    @property
+    def device_ids(self) -> dict[str, str]:
+        """The portal's ids of inverters by serial number, the id itself where it gives no serial number."""
+        return {serial_number: id_ for (_, serial_number), id_ in self._device_ids.items()}
 
     def login(self, credentials: Credentials | None) -> Request:
         """Return the login request; None asks for the public demo account."""
@@ -104,13 +115,18 @@ class Generation1:
     async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
         """Return the inverters of a station."""
         data = await session.request(_get("managerv2/station/devices/query", stationId=station_id))
-        found = dict(_inverter(row) for row in required_rows(data))
-        self.device_ids.update({inverter.serial_number: id_ for id_, inverter in found.items()})
+        # An answer may leave a serial number out that the portal gave before.
+        serial_numbers = {id_: serial_number for serial_number, id_ in self.device_ids.items() if serial_number != id_}
+        found = dict(_inverter(row, serial_numbers) for row in required_rows(data))
+        # Of several with one serial number the first one counts.
+        self._device_ids |= {(station_id, found[id_].serial_number): id_ for id_ in reversed(found)}
         return list(found.values())
 
     async def station_reading(self, session: Requester, station_id: str) -> StationReading:
         """Return a station's values of now."""
         data = required(await session.request(_get("curve/station/getSingleStationDataV2", id=station_id)))
+        if values.flag(data.get("allInverterOffline")):
+            return StationReading()
         energy = mapping(data.get("accumulatedData"))
         nodes = mapping(data.get("dataNodeMap"))
         return StationReading(
@@ -128,9 +144,9 @@ class Generation1:
 
     async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
         """Return an inverter's values of now."""
-        if serial_number not in self.device_ids:
+        if (station_id, serial_number) not in self._device_ids:
             await self.inverters(session, station_id)
-        if (device_id := self.device_ids.get(serial_number)) is None:
+        if (device_id := self._device_ids.get((station_id, serial_number))) is None:
             raise ResponseError("The portal does not know the inverter")
         data = required(await session.request(_get("device/getDeviceDataV3", id=device_id)))
         nodes = {values.number(node.get("labelId")): node.get("data") for node in required_rows(data.get("config"))}
@@ -149,7 +165,7 @@ class Generation1:
             ),
             phases=dict(_phases(fields)),
             strings=dict(_strings(rows(nodes.get(_STRINGS)))),
-            temperatures=dict(_temperatures([row for label in _INVERTER for row in rows(nodes.get(label))])),
+            temperatures=dict(_temperatures(next(filter(None, (rows(nodes.get(label)) for label in _INVERTER)), []))),
         )
 
     async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
@@ -194,10 +210,10 @@ def _usage_payload(station_id: str, duration: int, day: str, offset: int, type_:
     }
 
 
-def _inverter(row: Mapping[str, Any]) -> tuple[str, Inverter]:
-    """Return an inverter and the portal's id of it."""
+def _inverter(row: Mapping[str, Any], serial_numbers: Mapping[str, str]) -> tuple[str, Inverter]:
+    """Return an inverter and the portal's id of it. `serial_numbers` has those known before, by that id."""
     id_ = values.identifier(row.get("deviceId"))
-    serial_number = values.text(row.get("deviceSn")) or id_
+    serial_number = values.serial_number(row.get("deviceSn")) or serial_numbers.get(id_, id_)
     return id_, Inverter(
         name=values.text(row.get("deviceName")) or serial_number,
         serial_number=serial_number,
@@ -236,18 +252,26 @@ def _phases(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, Phas
 
 
 def _temperatures(cells: list[Mapping[str, Any]]) -> Iterator[tuple[int, float]]:
-    for cell in cells:
-        name, _, number = str(cell.get("field")).partition(_TEMPERATURE)
-        value = _cell_number(cell)
-        if not name and number.isdecimal() and value is not None:
-            yield int(number), value
+    """Yield the temperatures among an inverter's fields with their positions from 1 on.
+
+    A sensor without a value has a position too, so that the others keep theirs when it is lost.
+    """
+    for number, cell in enumerate(filter(_is_temperature, cells), start=1):
+        if (value := _cell_number(cell)) is not None:
+            yield number, value
+
+
+def _is_temperature(cell: Mapping[str, Any]) -> bool:
+    """Return whether the unit of a cell is °C. It may be written behind the value alone."""
+    unit = values.text(cell.get("unit")) or values.text(cell.get("value")) or ""
+    return unit.endswith(_CELSIUS)
 
 
 def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading]]:
     for position, row in enumerate(rows, start=1):
         cells = list(_cells(row))
         name = next((values.text(cell.get("value")) for cell in cells if not cell.get("field")), None)
-        number = (name or "").removeprefix("PV")
+        number = values.ordinal((name or "").removeprefix("PV"))
         fields = {str(cell.get("field"))[:1].lower(): cell for cell in cells if cell.get("field")}
         string = StringReading(
             power=_cell_power(fields.get("p")),
@@ -255,7 +279,7 @@ def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading
             current=_cell_number(fields.get("i")),
         )
         if string != StringReading():
-            yield int(number) if number.isdecimal() else position, string
+            yield position if number is None else number, string
 
 
 def _cell_number(cell: Mapping[str, Any] | None) -> float | None:

@@ -4,18 +4,15 @@ The names are the portal's own, typos included. They were observed on the sister
 """
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import count
 from typing import Any
 
-from . import values
-from .errors import ResponseError
-from .models import (
+from custom_components.mtec.models import (
     BackupReading,
     BatteryMode,
     BatteryReading,
-    Credentials,
     DaySummary,
     DayUsage,
     Energies,
@@ -28,6 +25,14 @@ from .models import (
     UsageRow,
     WorkStatus,
 )
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
+from . import values
+from .auth import (
+    Credentials,
+)
 from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, usage_rows
 from .session import Answer, Request, Requester
 
@@ -38,6 +43,10 @@ _CURVE_TYPE = "1000"
 _STATION_TYPE = "1"
 _INVERTER = 2
 """`deviceType`."""
+
+_BATTERY_POWER = ("batteryP", "batteryPOrgion")
+_BACKUP_POWER = ("totalBackupPower", "totalBackupPowerOrgin", "totalBackupP", "generatorBackupPower")
+"""Names of a station's powers that mean the same, best first."""
 
 _BATTERY = {
     "voltage": "batteryV",
@@ -74,12 +83,14 @@ _TEMPERATURES = {number: f"temperature{number}" for number in range(1, 5)}
 _FAULTS = {number: f"faultFlag{number}" for number in range(1, 4)}
 _WARNINGS = {number: f"warnFlag{number}" for number in range(1, 4)}
 _STRINGS = range(1, 11)
+_INVERTER_POWERS = {letter: (f"invt{letter}P", f"activePower{letter}") for letter in PHASES.values()}
+"""Names of an inverter's power on a phase, best first."""
 
 _IEC_PATH = (
     *("pac", "ppvInput", "pmeterTotal", "fgrid", "workStatus", "totalBackupP"),
     *(f"{what}{number}" for number in _STRINGS for what in ("ppv", "vpv", "ipv")),
     *(f"{what}Phase{letter}" for letter in PHASES.values() for what in ("vgrid", "igrid", "pmeter")),
-    *(f"invt{letter}P" for letter in PHASES.values()),
+    *(name for names in _INVERTER_POWERS.values() for name in names),
     *(f"backup{letter}{what}" for letter in PHASES.values() for what in "VIFP"),
     *("batteryP", "batteryMode", "bmsErrorCode", "bmsWarnCode"),
     *(name for table in (_BATTERY, _TODAY, _TOTAL) for name in table.values()),
@@ -91,6 +102,16 @@ _WORK_STATUS: Mapping[int | None, WorkStatus] = dict(enumerate(WorkStatus))
 _BATTERY_MODE: Mapping[int | None, BatteryMode] = dict(enumerate(BatteryMode))
 """By their codes, which are those of the inverter's own Modbus registers."""
 
+_DEFAULT_POWER_UNIT = "kW"
+"""Of an inverter's powers, which come without a unit, until its strings tell.
+
+The same fields of the same platform are in kW in generation 1, under another spelling: `invtAP` for `Invt_A_P`.
+"""
+_SMALLEST_PRODUCT = 100
+"""Volts times amperes of a string, below which they are too inexact to tell the unit of its power."""
+_UNIT_TOLERANCE = 3
+"""The factor by which the product and the power may differ: they need not be of the same second."""
+
 
 class Generation2:
     """Asks a session for what a caller wants to know, in the words of generation 2."""
@@ -101,6 +122,8 @@ class Generation2:
     def __init__(self, time_zone: tzinfo) -> None:
         self._time_zone = time_zone
         self.device_ids: Mapping[str, str] = {}
+        self.power_units: dict[str, str] = {}
+        self._stations_with_inverters: set[str] = set()
 
     def login(self, credentials: Credentials | None) -> Request:
         """Return the login request. Raises ResponseError for the demo account, which is not known to exist here."""
@@ -140,19 +163,33 @@ class Generation2:
         return list(found.values())
 
     async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
-        """Return the inverters of a station, wherever in its tree of devices they are."""
+        """Return the inverters of a station, wherever in its tree of devices they are.
+
+        Where no device is said to be an inverter, it is the first that has a serial number, best one without a type.
+        """
         data = await session.request(_get(f"core/device/getListByStation/{station_id}"))
         if not isinstance(data, dict | list):
             raise ResponseError(f"The portal sent {type(data).__name__} instead of a list")
-        inverters = (_inverter(node) for node in _nodes(data) if values.number(node.get("deviceType")) == _INVERTER)
+        devices = [node for node in _nodes(data) if _has_serial_number(node) or _device_type(node) == _INVERTER]
+        found = [device for device in devices if _device_type(device) == _INVERTER]
+        if found:
+            self._stations_with_inverters.add(station_id)
+        elif station_id not in self._stations_with_inverters:
+            # A station that had an inverter has lost it: its logger must not be taken for one.
+            found = sorted(devices, key=lambda device: _device_type(device) is not None)[:1]
+        inverters = map(_inverter, found)
         return list({inverter.serial_number: inverter for inverter in inverters}.values())
 
     async def station_reading(self, session: Requester, station_id: str) -> StationReading:
         """Return a station's values of now."""
         path = "core/power/station/overview/getSingleStationOverview"
         overview = _Overview(required(await session.request(_get(path, id=station_id))))
+        if overview.flag("allInverterOffline"):
+            return StationReading()
         battery_power = _directed(
-            overview.power("batteryP"), overview.flag("arrowBatteryInverter"), overview.flag("arrowInverterBattery")
+            overview.first_power(_BATTERY_POWER, ("batteryPUnit",)),
+            overview.flag("arrowBatteryInverter"),
+            overview.flag("arrowInverterBattery"),
         )
         state_of_charge = overview.number("soc")
         # A battery has a state of charge; a plant without one may say that no power flows to it.
@@ -169,7 +206,7 @@ class Generation2:
             battery_power=battery_power if has_battery else None,
             consumption_power=overview.power("pLoad"),
             state_of_charge=state_of_charge,
-            backup_power=overview.power("totalBackupPower"),
+            backup_power=overview.first_power(_BACKUP_POWER, ("totalBackupPowerUnit", "generatorBackupPowerUnit")),
             installed_power=overview.power("instatlledPower"),
             signal_strength=overview.number("rssi"),
         )
@@ -189,7 +226,10 @@ class Generation2:
                 },
             )
         )
-        newest = _Newest([] if data is None else required_rows(data))
+        points = _newest_first([] if data is None else required_rows(data))
+        if serial_number not in self.power_units and (unit := _unit_of_powers(points)):
+            self.power_units[serial_number] = unit
+        newest = _Newest(points, self.power_units.get(serial_number, _DEFAULT_POWER_UNIT))
         battery = newest.battery()
         return InverterReading(
             battery=battery,
@@ -207,6 +247,7 @@ class Generation2:
             total=newest.energies(_TOTAL, has_battery=battery != BatteryReading()),
             faults=newest.codes(_FAULTS),
             warnings=newest.codes(_WARNINGS),
+            measured=newest.measured(_TODAY, self._time_zone),
         )
 
     async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
@@ -266,13 +307,23 @@ def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _inverter(node: Mapping[str, Any]) -> Inverter:
-    serial_number = values.identifier(values.text(node.get("deviceSn")) or node.get("serialNum"))
+    serial_number = values.identifier(
+        values.serial_number(node.get("deviceSn")) or values.serial_number(node.get("serialNum"))
+    )
     return Inverter(
         # Not seen in this generation, but that of the first gave them.
         name=values.text(node.get("deviceName")) or serial_number,
         serial_number=serial_number,
         model=values.text(node.get("modelType")),
     )
+
+
+def _device_type(node: Mapping[str, Any]) -> float | None:
+    return values.number(node.get("deviceType"))
+
+
+def _has_serial_number(node: Mapping[str, Any]) -> bool:
+    return any(values.text(node.get(name)) for name in ("deviceSn", "serialNum"))
 
 
 def _directed(power: float | None, positive: bool | None, negative: bool | None) -> float | None:
@@ -300,31 +351,78 @@ class _Overview:
     def power(self, name: str) -> float | None:
         return values.power(self._fields.get(name.lower()), self._fields.get(f"{name}Unit".lower()))
 
+    def first_power(self, names: Iterable[str], units: Iterable[str]) -> float | None:
+        """Return the power under the first of the names that has one, in W where none of the units is there.
+
+        A name's own unit counts before those.
+        """
+        for name in names:
+            own = values.text(self._fields.get(f"{name}Unit".lower()))
+            unit = own or next(filter(None, (values.text(self._fields.get(each.lower())) for each in units)), "W")
+            if (power := values.power(self._fields.get(name.lower()), unit)) is not None:
+                return power
+        return None
+
     def energy(self, name: str) -> float | None:
         return values.energy(self._fields.get(name.lower()), self._fields.get(f"{name}Unit".lower()))
+
+
+def _newest_first(points: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the points, the newest first."""
+    return sorted(points, key=lambda point: values.number(point.get("dataTime")) or 0.0, reverse=True)
+
+
+def _unit_of_powers(points: list[Mapping[str, Any]]) -> str | None:
+    """Return the unit of an inverter's powers: that of the newest point in which its strings tell the same.
+
+    None if no point tells, as at night.
+    """
+    for point in points:
+        data = mapping(point.get("data"))
+        units = {unit for number in _STRINGS if (unit := _unit_of_string(data, number))}
+        if len(units) == 1:
+            return units.pop()
+    return None
+
+
+def _unit_of_string(data: Mapping[str, Any], number: int) -> str | None:
+    """Return the unit in which a string's power is volts times amperes, None if that is not to be told."""
+    power, voltage, current = (values.number(data.get(f"{what}{number}")) or 0.0 for what in ("ppv", "vpv", "ipv"))
+    product = voltage * current
+    if power <= 0 or product < _SMALLEST_PRODUCT:
+        return None
+    matching = {"W": product / power, "kW": product / power / 1000}
+    return next((unit for unit, ratio in matching.items() if 1 / _UNIT_TOLERANCE <= ratio <= _UNIT_TOLERANCE), None)
 
 
 class _Newest:
     """The newest value of each name in the points of a day, which need not have all names."""
 
-    def __init__(self, points: list[Mapping[str, Any]]) -> None:
+    def __init__(self, points: list[Mapping[str, Any]], power_unit: str) -> None:
         self._fields: dict[str, Any] = {}
+        self._stamps: dict[str, Any] = {}
+        self._power_unit = power_unit
         missing = set(_IEC_PATH)
-        for point in sorted(points, key=lambda point: values.number(point.get("dataTime")) or 0.0, reverse=True):
+        for point in points:
             data = mapping(point.get("data"))
             found = {name: data[name] for name in missing if data.get(name) is not None and _is_value(data[name])}
             self._fields |= found
+            self._stamps |= dict.fromkeys(found, point.get("dataTime"))
             missing -= found.keys()
 
     def number(self, name: str) -> float | None:
         return values.number(self._fields.get(name))
 
-    def power(self, name: str) -> float | None:
-        """Return W. Unlike the energies, powers come without a word on their unit: kW, as a device's in generation 1.
+    def measured(self, names: Mapping[str, str], time_zone: tzinfo) -> datetime | None:
+        """Return when the oldest of the named values was measured, None if there is none or its point has no time."""
+        stamps = [values.moment(self._stamps[name], time_zone) for name in names.values() if name in self._stamps]
+        known = [stamp for stamp in stamps if stamp is not None]
+        return min(known) if known and len(known) == len(stamps) else None
 
-        They are the same fields of the same platform under another spelling, `invtAP` for `Invt_A_P`.
-        """
-        return values.power(self._fields.get(name), "kW")
+    def power(self, *names: str) -> float | None:
+        """Return the power in W under the first of the names that has one."""
+        powers = (values.power(self._fields.get(name), self._power_unit) for name in names)
+        return next((power for power in powers if power is not None), None)
 
     def code(self, name: str) -> int | None:
         return values.code(self._fields.get(name))
@@ -362,7 +460,7 @@ class _Newest:
     def phases(self) -> Iterator[tuple[int, PhaseReading]]:
         for number, letter in PHASES.items():
             phase = PhaseReading(
-                inverter_power=self.power(f"invt{letter}P"),
+                inverter_power=self.power(*_INVERTER_POWERS[letter]),
                 voltage=self.number(f"vgridPhase{letter}"),
                 current=self.number(f"igridPhase{letter}"),
                 grid_power=self.power(f"pmeterPhase{letter}"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import json
 from typing import Any, Final
 
+from .body import Body
 from .redaction import Shown
 
 ANSWERS_OF_A_PATH: Final = 12
@@ -17,6 +18,8 @@ _LONGEST_LIST = 31
 _KEPT_AT_EACH_END = 2
 _DEEPEST = 12
 _LONGEST_TEXT = 200
+_MOST_VALUES = 5000
+"""Values of an answer that are kept of it."""
 _LONGEST_SHAPE = 1000
 
 
@@ -74,50 +77,82 @@ class Journal:
 
     def logged_in(self, path: str, data: Any) -> None:
         """Note a login's answer, without what it says: it has the token."""
-        self.answered(path, None, _described(data))
+        self.answered(path, None, _described(_shortened(data)))
         self.logins += 1
         self.last_login = self.last_success
 
-    def failed(self, path: str, error: Exception) -> None:
-        """Note an error."""
+    def failed(self, path: str, error: Exception, *notes: str) -> None:
+        """Note an error, with what describes the answer that led to it."""
         kind = type(error).__name__.strip("_")
         self.error_counts[kind] += 1
-        notes = tuple(getattr(error, "__notes__", ()))
         self.errors[path] = LastError(at=datetime.now(UTC), path=path, kind=kind, text=str(error), notes=notes)
 
 
-def shape(body: bytes) -> str:
+def shape(body: Body) -> str:
     """Return the shape of an answer without its values: its names and types, or what else it is."""
-    try:
-        text = json.dumps(_described(json.loads(body)))
-    except ValueError, RecursionError:
-        text = f"{'a page' if body.lstrip()[:1] == b'<' else 'no JSON'} of {len(body)} bytes"
+    if body.is_json:
+        text = json.dumps(_described(_shortened(body.tree)))
+    else:
+        text = f"{'a page' if body.is_page else 'no JSON'} of {body.size} bytes"
     return f"The answer: {text[:_LONGEST_SHAPE]}"
 
 
-def _shortened(data: Any, depth: int = 0) -> Any:
-    """Return a copy without the middle of long lists: that of a day has hundreds of points."""
-    if depth > _DEEPEST:
-        return Shown(f"{type(data).__name__}, too deep to be shown")
+def _shortened(data: Any) -> Any:
+    """Return a copy of an answer without the middle of long lists and without long texts.
+
+    The list of a day has hundreds of points. Of an answer that is still very long the beginning is copied.
+    """
+    return _Copier().copy(data, 0)
+
+
+@dataclass(slots=True)
+class _Copier:
+    """Copies an answer, up to `left` values."""
+
+    left: int = _MOST_VALUES
+
+    def copy(self, data: Any, depth: int) -> Any:
+        """Return a copy, in which something else stands for what is too long or too deep."""
+        self.left -= 1
+        if depth > _DEEPEST:
+            return Shown(f"{type(data).__name__}, too deep to be shown")
+        if isinstance(data, dict):
+            return self._copy_object(data, depth)
+        if isinstance(data, list):
+            return self._copy_list(data, depth)
+        if isinstance(data, str) and len(data) > _LONGEST_TEXT and not isinstance(data, Shown):
+            return Shown(f"text ({len(data)} characters)")
+        return data
+
+    def _copy_object(self, data: dict[str, Any], depth: int) -> dict[str, Any]:
+        copied: dict[str, Any] = {}
+        for name, value in data.items():
+            if self.left <= 0:
+                copied[Shown("more")] = Shown(f"{len(data) - len(copied)} more")
+                break
+            copied[_short_name(name)] = self.copy(value, depth + 1)
+        return copied
+
+    def _copy_list(self, data: list[Any], depth: int) -> list[Any]:
+        shown = data
+        if len(data) > _LONGEST_LIST:
+            shown = [*data[:_KEPT_AT_EACH_END], *data[-_KEPT_AT_EACH_END:]]
+        copied = [self.copy(each, depth + 1) for each in shown if self.left > 0]
+        if len(copied) < len(data):
+            place = min(len(copied), _KEPT_AT_EACH_END)
+            copied.insert(place, Shown(f"{len(data) - len(copied)} more"))
+        return copied
+
+
+def _short_name(name: str) -> str:
+    return name if len(name) <= _LONGEST_TEXT else Shown(f"name ({len(name)} characters)")
+
+
+def _described(data: Any) -> Any:
+    """Return the shape of a shortened answer without its values."""
+    if isinstance(data, Shown):
+        return data
     if isinstance(data, dict):
-        return {key: _shortened(value, depth + 1) for key, value in data.items()}
-    if isinstance(data, list) and len(data) > _LONGEST_LIST:
-        left_out = Shown(f"{len(data) - 2 * _KEPT_AT_EACH_END} more")
-        return [
-            *(_shortened(each, depth + 1) for each in data[:_KEPT_AT_EACH_END]),
-            left_out,
-            *(_shortened(each, depth + 1) for each in data[-_KEPT_AT_EACH_END:]),
-        ]
-    if isinstance(data, list):
-        return [_shortened(each, depth + 1) for each in data]
-    if isinstance(data, str) and len(data) > _LONGEST_TEXT and not isinstance(data, Shown):
-        return Shown(f"text ({len(data)} characters)")
-    return data
-
-
-def _described(data: Any, depth: int = 0) -> Any:
-    """Return the shape of an answer without its values."""
-    if isinstance(data, dict) and depth < _DEEPEST:
-        return {key: _described(value, depth + 1) for key, value in data.items()}
+        return {name: _described(value) for name, value in data.items()}
     length = f" ({len(data)} characters)" if isinstance(data, str) else ""
     return Shown(f"{type(data).__name__}{length}")

@@ -10,7 +10,10 @@ from random import uniform
 from time import monotonic
 from typing import Final
 
-from .errors import BusyError
+from custom_components.mtec.sources import (
+    LONGEST_RETRY_AFTER,
+    BusyError,
+)
 
 PAUSE: Final = 0.5
 """Seconds between the end of a request and the start of the next."""
@@ -27,8 +30,6 @@ PATIENCE: Final = 10.0
 FIRST_HOLD: Final = 2.0
 LONGEST_HOLD: Final = 300.0
 """Seconds that nothing is asked after one busy answer, and at the most after many in a row."""
-LONGEST_RETRY_AFTER: Final = 3600.0
-"""Seconds at the most that a portal is taken at its word: its clock may be wrong."""
 
 LOGINS_AN_HOUR: Final = 10
 """Logins of an account in any hour."""
@@ -84,6 +85,13 @@ class LoginBudget:
         self.times.append(now)
         if not asked:
             self.left -= 1
+
+    def regain(self, logins: int) -> None:
+        """Take back logins that nobody asked for: requests for paths that the portal does not have, before one it has.
+
+        They still count among those of an hour.
+        """
+        self.left = min(LOGINS_AT_ONCE, self.left + logins)
 
     def forget_refusals(self) -> None:
         """Note that the portal accepted a login, or that a person asks for another."""

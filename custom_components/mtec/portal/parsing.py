@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from datetime import date, timedelta, timezone, tzinfo
 from typing import Any
 
+from custom_components.mtec.models import (
+    CurvePoint,
+    UsageRow,
+)
+from custom_components.mtec.sources import (
+    ResponseError,
+)
+
 from . import values
-from .errors import ResponseError
-from .models import CurvePoint, UsageRow
 
 DAY = 1
 """`durationType` of a day as a curve."""
@@ -16,9 +22,6 @@ PHASES = {1: "A", 2: "B", 3: "C"}
 
 _CONSUMPTION_SINCE = date(2023, 3, 7)
 """Before this day the portal did not record the consumption and says 0.0."""
-
-_EARLIEST_YEAR = 2000
-"""No plant is older."""
 
 _SMALLEST_STAMP = 10_000
 """A number below is the day, month or year of a row, one from here on milliseconds since the epoch."""
@@ -44,9 +47,11 @@ class Period:
     def row_start(self, raw: Any, time_zone: tzinfo) -> date | None:
         """Return the day on which the row with this date begins, None if it makes no sense."""
         part = self._row_number(raw, time_zone)
+        if part is None:
+            return None
+        if self.year is None:
+            return date(part, 1, 1) if values.FIRST_YEAR <= part <= values.LAST_YEAR else None
         try:
-            if part is None or self.year is None:
-                return None if part is None else date(part, 1, 1)
             return date(self.year, part, 1) if self.month is None else date(self.year, self.month, part)
         except ValueError:
             return None
@@ -58,18 +63,23 @@ class Period:
         """
         number = values.number(raw)
         if number is not None and number < _SMALLEST_STAMP:
-            return int(number)
+            return _whole(number)
         if number is not None:
             # Midnight at whichever offset from UTC: noon is on the same day.
             moment = values.moment(raw, time_zone)
             day = None if moment is None else (moment + timedelta(hours=12)).date()
         else:
+            text = raw if isinstance(raw, str) else ""
             try:
-                day = date.fromisoformat(str(raw)[:10])
+                day = date.fromisoformat(text[:10])
             except ValueError:
-                last = values.number(str(raw).rpartition("-")[2])
-                return None if last is None else int(last)
+                return _whole(values.number(text.rpartition("-")[2]))
         return None if day is None else (day.year, day.month, day.day)[4 - self.duration]
+
+
+def _whole(number: float | None) -> int | None:
+    """Return a number as a part of a date, None if it cannot be one."""
+    return int(number) if number is not None and number.is_integer() and 0 < number < _SMALLEST_STAMP else None
 
 
 def usage_rows(data: Any, period: Period, time_zone: tzinfo) -> list[UsageRow]:
@@ -102,7 +112,7 @@ def curve_points(data: Any, offset: int, time_zone: tzinfo) -> tuple[CurvePoint,
 
 def _curve_point(row: Mapping[str, Any], asked: tzinfo, time_zone: tzinfo) -> CurvePoint | None:
     start = values.moment(_stamp(row, "dateStamp", "date"), asked)
-    if start is None or start.year < _EARLIEST_YEAR:
+    if start is None:
         raise ResponseError("The portal sent a point of a curve without a moment that makes sense")
     readings = {
         "consumption_power": values.power(row.get("loadPower"), "kW"),

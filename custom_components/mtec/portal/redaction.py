@@ -1,15 +1,24 @@
-"""What is private, replaced by stand-ins: the same one for the same thing, so that a reader can tell two apart."""
+"""Answers and texts without what is private, replaced by stand-ins: the same one for the same thing, to tell two apart.
+
+Of an answer only what is known to be harmless is shown; any other text becomes its length and kind.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
 from functools import partial
 import re
-from typing import Any
+from typing import Any, Final
+from unicodedata import normalize
 
-from .models import Inverter, Station
+from custom_components.mtec.models import (
+    Inverter,
+    Station,
+)
+
+from .vocabulary import MODELS, NEVER_ALONE, READINGS, SCHEMA, STATES
 
 
 class Shown(str):
@@ -18,37 +27,64 @@ class Shown(str):
     __slots__ = ()
 
 
-_NUMBER = re.compile(r"\s*[+-]?\d{1,8}(\.\d*)?\s*[^\w\s]{0,2}[A-Za-z]{0,4}\s*")
-_PRECISE = re.compile(r"\d\.\d{4,}")
-_MOMENT = re.compile(r"\d{4}-\d\d(-\d\d)?([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d:?\d\d)?")
-_NO_VALUE = re.compile(r"\W{0,3}|null|none|true|false", re.IGNORECASE)
-_PART = re.compile(r"[A-Z]{1,4}\d{1,2}")
-"""The name of a part, such as PV1, MPPT2, L3."""
-_WORD = re.compile(r"[\w%°℃][\w.% /°℃-]{0,40}")
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", re.ASCII)
+"""The words of a name such as stationStatusTip or Igrid_PhaseA."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII)
+_NEW_NAME = re.compile(r"[a-z][A-Za-z_]{2,39}\d{0,2}", re.ASCII)
+_LONG_NUMBER = re.compile(r"\d{3}", re.ASCII)
 
-_TELLING_KEY = re.compile(r"(unit|field|type|model|status|tip|mode|code|version|label)$", re.IGNORECASE)
-"""Names of values that are words of the platform's own."""
-_TIME_KEY = re.compile(r"date|time|stamp", re.IGNORECASE)
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
-"""The words of a name such as stationStatusTip."""
-_ID_WORDS = {"id", "ids", "sn", "no", "key", "serial", "name"}
-_PERSONAL_WORDS = {
-    *("mail", "email", "phone", "mobile", "tel", "telephone", "owner", "installer"),
+_UNIT = r"(?:[kMGTm]?(?:Wh|Wp|W|VArh|VAr|VA|V|Ah|A|Hz|Ω)|%|°C|℃|°F|dBm?|min|s|h)"
+_A_UNIT = re.compile(_UNIT, re.IGNORECASE)
+_A_NUMBER = re.compile(
+    rf"\s*[+-]?(?:\d{{1,2}}|[1-9]\d{{2,5}})(?P<decimals>\.\d{{1,3}})?\s*(?P<unit>{_UNIT})?\s*", re.ASCII
+)
+"""A reading or a code. With more digits it could be a telephone number, with more decimals a place."""
+_FLAGS = re.compile(r"0[xX][0-9A-Fa-f]{1,8}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d(-\d\d)?([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_NO_VALUE = re.compile(r"[-\s./]{0,3}|null|none|true|false|n/?a", re.IGNORECASE | re.ASCII)
+_PART = re.compile(r"(PV|MPPT|L)\d{1,2}", re.ASCII)
+"""The name of a part of an inverter."""
+_STATE = re.compile(r"[A-Za-z]+(?:[ _-][A-Za-z]+){0,4}", re.ASCII)
+_VERSION = re.compile(r"[Vv]?\d{1,2}\.\d{1,2}\.\d{1,3}", re.ASCII)
+_MODEL = re.compile(r"(?=.*\d)(?=.*[A-Za-z])(?!.*\d{3})(?!(?:\D*\d){7})[0-9A-Za-z.\-/ ]{1,24}", re.ASCII)
+"""Letters and digits: no more of these than 25 kW, three phases and 25 A take."""
+_DIGITS = re.compile(r"[\d\s+()/.,:;-]+")
+
+_UNIT_WORDS: Final = {"unit", "units"}
+_TIME_WORDS: Final = {"date", "time", "timestamp", "stamp"}
+_FIELD_WORDS: Final = {"field", "path"}
+_MODEL_WORDS: Final = {"model", "type", "types", "version", "firmware"}
+_FLAG_WORDS: Final = {"flag", "flags", "code", "error", "fault", "warn"}
+_ID_WORDS: Final = {"id", "ids", "sn", "no", "key", "serial", "name", "names", "uid", "uuid"}
+_PERSONAL_WORDS: Final = {
+    *("mail", "email", "phone", "mobile", "tel", "telephone", "fax", "wechat", "contact"),
+    *("owner", "installer", "user", "users", "customer", "person", "account", "login"),
+    *("birth", "birthday", "surname", "nickname"),
     *("ip", "mac", "ssid", "imei", "iccid"),
-    *("addr", "address", "street", "house", "city", "county", "province", "country"),
+    *("addr", "address", "street", "house", "city", "county", "district", "region", "province", "country"),
     *("post", "postal", "postcode", "zip", "zipcode"),
     *("lat", "lng", "lon", "latitude", "longitude", "location", "coordinate", "coordinates", "geo"),
 }
-_SECRET_KEY = re.compile(r"token|password|digest|salt|secret", re.IGNORECASE)
+_PERSONAL_PART = re.compile(r"mail|phone|address|latitude|longitude|owner|street|surname|birth|ssid", re.IGNORECASE)
+"""The same, in names that do not part their words."""
+_SECRET_PART = re.compile(r"token|password|passwd|digest|salt|secret", re.IGNORECASE)
+
+_NAMED: Final = READINGS | STATES | SCHEMA | _PERSONAL_WORDS | _ID_WORDS
 
 _SHORTEST_ID = 5
-_SHORTEST_IN_TEXT = 4
-"""Characters of a private value that is replaced wherever it is found in a text."""
-_LARGEST_NUMBER = 1e9
+"""Shorter ones are those of the platform's own lists: of types, of labels."""
+_SHORTEST_WORD = 3
+_ROUNDING = 1e-6
+_LARGEST_READING = 1e7
+_LARGEST_FLAGS = 2**32
+_STAMPS = range(946_684_800_000, 4_102_444_800_000)
+"""Moments from 2000 to 2100, in ms since the epoch."""
+_A_STAMP = re.compile(r"[1-9]\d{11,12}", re.ASCII)
 _IN_TEXT = (
     (re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"), "email"),
     (re.compile(r"\b[0-9a-fA-F]{24,}\b|\b[\w-]{32,}\b"), "secret"),
     (re.compile(r"\b(?=\w*\d{3})(?=\w*[A-Z])[A-Z0-9]{8,}\b|\b\d{9,}\b"), "id"),
+    (re.compile(r"(?<!\w)[+0]\d[\d /()-]{5,}\d"), "number"),
     (re.compile(r"\b\d{1,3}\.\d{4,}\b"), "coordinate"),
     (re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b"), "address"),
 )
@@ -61,23 +97,24 @@ class Redaction:
     def __init__(self) -> None:
         self._stand_ins: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
+        self._texts: dict[str, int] = {}
 
     def stand_in(self, kind: str, private: Any) -> str:
         """Return what stands for something private: the kind and a number, as in station-1."""
-        key = str(private).strip().lower()
+        key = _normal(private)
         if key not in self._stand_ins:
             self._counts[kind] += 1
-            self.learn(key, f"{kind}-{self._counts[kind]}")
+            self._stand_ins[key] = f"{kind}-{self._counts[kind]}"
         return self._stand_ins[key]
 
     def learn(self, private: Any, stand_in: str) -> None:
         """Let `stand_in` stand for something private, unless something does already."""
-        if key := str(private or "").strip().lower():
+        if key := _normal(private or ""):
             self._stand_ins.setdefault(key, stand_in)
 
     def known(self, private: str) -> str | None:
         """Return what stands for something private, None if nothing does."""
-        return self._stand_ins.get(private.strip().lower())
+        return self._stand_ins.get(_normal(private))
 
     def station(self, station: Station) -> str:
         """Return what stands for a station's id, and learn its name."""
@@ -91,41 +128,42 @@ class Redaction:
         self.learn(inverter.name, f"name-of-{stand_in}")
         return stand_in
 
+    def model(self, model: str | None) -> str | None:
+        """Return the name of a model if it is one, else what it is."""
+        return None if model is None else self._text_of_answer(model, "model", personal=False)
+
     def text(self, text: str) -> str:
-        """Return a text with stand-ins for what is known to be private and what looks like it."""
+        """Return a text of our own with stand-ins for what is known to be private and what looks like it."""
         if (whole := self.known(text)) is not None:
             return whole
         if _MOMENT.fullmatch(text):
             return text
+        text = normalize("NFC", text).encode(errors="replace").decode()
         # Longest first: one private text may contain another.
-        known = sorted((key for key in self._stand_ins if len(key) >= _SHORTEST_IN_TEXT), key=len, reverse=True)
-        if known:
-            pattern = re.compile("|".join(rf"(?<!\w){re.escape(key)}(?!\w)" for key in known), re.IGNORECASE)
-            text = pattern.sub(lambda found: self._stand_ins.get(found[0].lower(), "private"), text)
+        if known := sorted(filter(None, self._stand_ins), key=len, reverse=True):
+            # An underscore parts words, too.
+            pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, known))})(?![^\W_])", re.IGNORECASE)
+            text = pattern.sub(lambda found: self._stand_ins.get(_normal(found[0]), "private"), text)
         for looks, kind in _IN_TEXT:
             text = looks.sub(partial(self._found, kind), text)
         return text
 
-    def answer(self, raw: Any, key: str = "") -> Any:
-        """Return what the portal sent, as JSON, with only those values that cannot be private.
+    def answer(self, raw: Any, key: str = "", *, personal: bool = False) -> Any:
+        """Return what the portal sent under a name, as JSON, with only those values that cannot be private.
 
-        What is left out is described, so that its type and length can be seen.
+        What is left out is described, so that its type and length can be seen. `personal` is what belongs to something
+        whose name says that it is.
         """
+        personal = personal or _is_personal(key)
+        if isinstance(raw, Mapping):
+            return {self._name(str(name)): self._member(raw, str(name), personal=personal) for name in raw}
+        if isinstance(raw, list | tuple):
+            return [self.answer(each, key, personal=personal) for each in raw]
         if isinstance(raw, Shown) or raw is None or isinstance(raw, bool):
             return raw
-        if isinstance(raw, Mapping):
-            field = raw.get("field")
-            return {
-                self._key(str(name)): self.answer(
-                    value, field if name == "value" and isinstance(field, str) else str(name)
-                )
-                for name, value in raw.items()
-            }
-        if isinstance(raw, list | tuple):
-            return [self.answer(each, key) for each in raw]
         if isinstance(raw, int | float):
-            return self._number(raw, key)
-        return self._text_of_answer(str(raw), key)
+            return self._number(raw, key, personal=personal)
+        return self._text_of_answer(str(raw), key, personal=personal)
 
     def parsed(self, value: Any) -> Any:
         """Return a model, or anything made of models, as JSON with stand-ins in its texts."""
@@ -134,55 +172,132 @@ class Redaction:
         if is_dataclass(value) and not isinstance(value, type):
             return {each.name: self.parsed(getattr(value, each.name)) for each in fields(value)}
         if isinstance(value, Mapping):
-            return {self._key(str(key)): self.parsed(each) for key, each in value.items()}
+            return {self.text(str(key)): self.parsed(each) for key, each in value.items()}
         if isinstance(value, Iterable) and not isinstance(value, str):
             return [self.parsed(each) for each in value]
         if isinstance(value, date):
             return value.isoformat()
-        return self.text(value) if isinstance(value, str) else value
+        return self._parsed_value(value)
+
+    def _parsed_value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        # The portal can have sent any number in the place of a reading.
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return self._number(value, "", personal=False) if is_number else value
 
     def _found(self, kind: str, found: re.Match[str]) -> str:
         return self.stand_in(kind, found[0])
 
-    def _key(self, key: str) -> str:
-        return self.text(key) if len(key) >= _SHORTEST_IN_TEXT else key
+    def _name(self, name: str) -> str:
+        """Return the name of a value, a stand-in if it could be more than that: an answer may map ids or names."""
+        words = _words(name)
+        if not name or (_is_name(name) and words <= _NAMED):
+            return name
+        known_words = {word for word in words & _NAMED if len(word) >= _SHORTEST_WORD} - NEVER_ALONE
+        if _NEW_NAME.fullmatch(name) and known_words and not self._mentions(name):
+            return name
+        return self.stand_in("id" if any(map(str.isdigit, name)) else "key", name)
 
-    def _number(self, raw: float, key: str) -> Any:
-        if _TIME_KEY.search(key):
+    def _member(self, raw: Mapping[Any, Any], name: str, *, personal: bool) -> Any:
+        """Return a value of an object. That of a cell belongs to the cell's field."""
+        field = raw.get("field")
+        return self.answer(raw[name], field if name == "value" and isinstance(field, str) else name, personal=personal)
+
+    def _number(self, raw: float, key: str, *, personal: bool) -> Any:
+        words, written = _words(key), str(raw)
+        if words & _TIME_WORDS and not personal and _is_stamp(raw):
             return raw
-        if _is_private(key, str(raw)) or str(raw) in self._stand_ins or abs(raw) >= _LARGEST_NUMBER:
+        largest = _LARGEST_FLAGS if words & _FLAG_WORDS else _LARGEST_READING
+        is_id = len(written) >= _SHORTEST_ID and (words & _ID_WORDS or self.known(written) is not None)
+        if personal or is_id or not abs(raw) < largest:
             return f"{self.stand_in('id', raw)} ({type(raw).__name__})"
-        return f"about {raw:.0f}" if _PRECISE.search(str(raw)) else raw
+        return f"about {raw:.0f}" if _is_precise(raw) else raw
 
-    def _text_of_answer(self, raw: str, key: str) -> str:
-        stripped = raw.strip()
+    def _text_of_answer(self, raw: str, key: str, *, personal: bool) -> str:
+        stripped, words = raw.strip(), _words(key)
+        if _SECRET_PART.search(key) and stripped:
+            return self.known(raw) or f"secret ({len(raw)} characters)"
+        private = personal or bool(words & _ID_WORDS)
+        if _NO_VALUE.fullmatch(stripped) or (not private and _is_reading(stripped, key)):
+            return raw
         if (known := self.known(raw)) is not None:
             return known
-        if _is_harmless(stripped, key):
+        if not personal and self._is_harmless(stripped, words):
             return raw
-        if _SECRET_KEY.search(key):
-            return f"secret ({len(raw)} characters)"
-        if _TELLING_KEY.search(key) and not _words(key) & _PERSONAL_WORDS and _WORD.fullmatch(stripped):
-            return self.text(raw)
-        kind = "id" if _words(key) & _ID_WORDS else "text"
-        return f"{self.stand_in(kind, stripped)} ({len(raw)} characters)"
+        return self._described(raw, words)
+
+    def _is_harmless(self, text: str, words: set[str]) -> bool:
+        """Return whether a text under a name of these words is one of the platform's, and names nothing private."""
+        if words & _ID_WORDS:
+            return len(text) < _SHORTEST_ID and text.isdecimal()
+        return _is_word(text, words) and not self._mentions(text)
+
+    def _mentions(self, text: str) -> bool:
+        """Return whether a word of a text stands for something private, by itself."""
+        words = (*_WORDS.findall(text), *text.split())
+        return any(self.known(word) is not None for word in words if not word.isdecimal())
+
+    def _described(self, raw: str, words: set[str]) -> str:
+        stripped = raw.strip()
+        if words & _ID_WORDS:
+            kind = self.stand_in("id", stripped)
+        elif _DIGITS.fullmatch(stripped):
+            kind = "number as text"
+        else:
+            kind = f"text-{self._texts.setdefault(stripped, len(self._texts) + 1)}"
+        return f"{kind} ({len(raw)} characters)"
 
 
-def _is_harmless(text: str, key: str) -> bool:
-    """Return whether what the portal sent under a name is no more than a value or a moment."""
-    if not text:
-        return True
-    if _TIME_KEY.search(key) and (text.isdecimal() or _MOMENT.fullmatch(text)):
-        return True
-    looks: tuple[Callable[[str], Any], ...] = (_NUMBER.fullmatch, _NO_VALUE.fullmatch, _PART.fullmatch)
-    return not _is_private(key, text) and not _PRECISE.search(text) and any(like(text) for like in looks)
+def _normal(private: Any) -> str:
+    """Return a text in the spelling under which it is known."""
+    return normalize("NFC", str(private)).strip().lower()
 
 
-def _is_private(key: str, text: str) -> bool:
-    """Return whether the name of a value says that it is private. Short ids are those of the platform's own lists."""
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name) if not word.isdecimal()}
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a text can be the name of a value: with more than two digits in a row it is an id."""
+    return _NAME.fullmatch(text) is not None and _LONG_NUMBER.search(text) is None
+
+
+def _is_personal(key: str) -> bool:
+    return bool(_words(key) & _PERSONAL_WORDS) or any(map(bool, (_PERSONAL_PART.search(key), _SECRET_PART.search(key))))
+
+
+def _is_precise(number: float) -> bool:
+    """Return whether a number has more than three decimals, as a place has."""
+    return abs(number - round(number, 3)) > _ROUNDING
+
+
+def _is_stamp(milliseconds: float) -> bool:
+    return _STAMPS.start <= milliseconds < _STAMPS.stop
+
+
+def _is_reading(text: str, key: str) -> bool:
+    """Return whether a text under a name is a number, with or without a unit, or a moment."""
     words = _words(key)
-    return bool(words & _PERSONAL_WORDS) or (bool(words & _ID_WORDS) and len(text) >= _SHORTEST_ID)
+    if words & _TIME_WORDS and (_MOMENT.fullmatch(text) or (_A_STAMP.fullmatch(text) and _is_stamp(int(text)))):
+        return True
+    if (number := _A_NUMBER.fullmatch(text)) is not None:
+        # By themselves some digits can be anything, unless their name says what they are.
+        return bool(number["decimals"] or number["unit"]) or words <= READINGS
+    return words <= READINGS and _FLAGS.fullmatch(text) is not None
 
 
-def _words(key: str) -> set[str]:
-    return {word.lower() for word in _WORDS.findall(key)}
+def _is_word(text: str, words: set[str]) -> bool:
+    """Return whether a text under a name of these words is one of the platform's: a unit, a field, a state, a model."""
+    if words & _UNIT_WORDS:
+        return _A_UNIT.fullmatch(text) is not None
+    own = _words(text)
+    if words & _FIELD_WORDS:
+        return _is_name(text) and own <= _NAMED and not own <= NEVER_ALONE
+    if words & _MODEL_WORDS and (_VERSION.fullmatch(text) or _is_model(text)):
+        return True
+    return _PART.fullmatch(text) is not None or (_STATE.fullmatch(text) is not None and own <= STATES)
+
+
+def _is_model(text: str) -> bool:
+    return _MODEL.fullmatch(text) is not None and all(len(word) == 1 or word in MODELS for word in _words(text))

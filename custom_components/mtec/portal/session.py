@@ -2,22 +2,32 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+import errno
+from functools import partial
 from http import HTTPStatus
-import json
 import re
 from typing import Any, Literal, Protocol
-from urllib.parse import quote
 
 import aiohttp
 
-from .errors import AuthenticationError, BusyError, PortalConnectionError, PortalError, ResponseError
+from custom_components.mtec.sources import (
+    AuthenticationError,
+    BusyError,
+    ResponseError,
+    SourceConnectionError,
+    SourceError,
+)
+
+from .auth import (
+    Credentials,
+)
+from .body import ACCEPT_ENCODING, Body, read_body
 from .journal import Journal, shape
-from .models import Credentials
-from .pacing import PATIENCE, Pacing
+from .pacing import PATIENCE, REFUSED_LOGINS, Pacing
 
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 
@@ -25,8 +35,31 @@ _SUCCESS = "1000000"
 _EXPIRED = "3010022"
 _BUSY = "3010107"
 
-_LONGEST_MESSAGE = 200
+_CODE = re.compile(r"([A-Za-z]{1,8}[_-]?)?\d{1,8}", re.ASCII)
+"""The codes that are shown: what is longer may be something else that the portal was sent."""
+_SHORTEST_SECRET = 5
+"""Characters of a code that make it a part of a secret; fewer may be in both by chance."""
 
+_FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "its name is not known"),
+    (aiohttp.ClientConnectorCertificateError, "its certificate is not valid"),
+    (aiohttp.ClientSSLError, "there is no encrypted connection to it"),
+    (aiohttp.ClientConnectorError, "there is no connection to it"),
+    (aiohttp.ClientPayloadError, "its answer ended too early"),
+    (aiohttp.ClientResponseError, "its answer is not valid HTTP"),
+    (aiohttp.InvalidURL, "its address is not valid"),
+    (OSError, "the connection broke"),
+    (aiohttp.ServerConnectionError, "the connection broke"),
+)
+"""What went wrong with a connection, in words of our own: the error's may have the portal's. The first that fits."""
+_ERRNOS = {
+    errno.ECONNREFUSED: "it refuses the connection",
+    errno.EHOSTUNREACH: "there is no way to it",
+    errno.ENETUNREACH: "there is no network",
+}
+
+
+_SAYS_ALL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
 _NO_SUCH_PATH = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE)
 
 
@@ -82,7 +115,7 @@ class Requester(Protocol):
     """What sends requests, and returns the `data` of the portal's answers."""
 
     async def request(self, request: Request) -> Any:
-        """Return the `data` of the portal's answer. Raises a PortalError."""
+        """Return the `data` of the portal's answer. Raises a SourceError."""
 
 
 class _SessionGoneError(Exception):
@@ -97,11 +130,21 @@ class _NotSpokenError(Exception):
         self.no_such_path = no_such_path
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """What came back for a request; `body` is None where the status says all."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Body | None
+
+
 class Session:
     """An account's session with the portal at `url`; `credentials` None is the public demo account.
 
     The portal speaks one of `generations`: the first one that it does is found at the login, and found again once it
-    is not spoken any more. `generation` is its number, None before the first login.
+    is not spoken any more. `generation` is its number, None before the first login. `spoken` is the number of the one
+    that it spoke before, None if that is not known.
     """
 
     def __init__(
@@ -111,13 +154,16 @@ class Session:
         credentials: Credentials | None,
         generations: Sequence[SignIn],
         pacing: Pacing,
+        *,
+        spoken: int | None = None,
     ) -> None:
         self._http = http
         self._url = url.rstrip("/")
         self._credentials = credentials
         self.generation: int | None = None
         self._generations = generations
-        self._sign_in = generations[0]
+        self._sign_in = self._try_first = generations[0]
+        self._spoken = spoken
         self._pacing = pacing
         self._login = asyncio.Lock()
         self._digest = "" if credentials is None else credentials.digest
@@ -125,13 +171,14 @@ class Session:
         self._token: str | None = None
         if self._logins.digest == self._digest and self._logins.token is not None:
             self._token, self.generation = self._logins.token, self._logins.generation
-            self._sign_in = next(each for each in generations if each.number == self.generation)
+            self._spoken = self.generation
+            self._sign_in = self._try_first = next(each for each in generations if each.number == self.generation)
         self.journal = Journal()
 
     async def sign_in(self) -> None:
         """Sign in anew, because a person asks for it: logins refused before do not count.
 
-        Raises AuthenticationError if the portal refuses, or another PortalError.
+        Raises AuthenticationError if the portal refuses, or another SourceError.
         """
         self._logins.forget_refusals()
         await self._renew(self._token, asked=True)
@@ -143,7 +190,7 @@ class Session:
         more if the portal is busy and that may pass soon.
 
         Raises MovedError if the portal speaks another generation than the request does.
-        Raises a PortalError: AuthenticationError only once the portal has refused to sign in several times, as it does
+        Raises a SourceError: AuthenticationError only once the portal has refused to sign in several times, as it does
         so during maintenance too.
         """
         try:
@@ -193,7 +240,7 @@ class Session:
         except AuthenticationError as error:
             if self._logins.exhausted:
                 raise
-            raise BusyError(f"The portal refuses to sign in, which is tried again: {error}") from error
+            raise BusyError(f"{error}, which is tried again") from error
 
     async def _renew(self, stale: str | None, *, asked: bool = False) -> str:
         """Return a token other than `stale`; several callers at once cause one login. A person may have `asked`."""
@@ -204,16 +251,9 @@ class Session:
             logins = self._logins
             if logins.exhausted and logins.digest == self._digest:
                 raise AuthenticationError("The portal has refused these credentials several times")
-            logins.spend(self._digest, asked=asked)
             try:
                 answer = await self._log_in(asked=asked)
-            except _SessionGoneError as error:
-                logins.was_refused()
-                raise AuthenticationError(str(error)) from error
-            except AuthenticationError:
-                logins.was_refused()
-                raise
-            except PortalConnectionError, ResponseError:
+            except SourceConnectionError, ResponseError:
                 logins.was_lost()
                 raise
             if (token := self._sign_in.token(answer)) is None:
@@ -225,31 +265,57 @@ class Session:
             return token
 
     async def _log_in(self, *, asked: bool) -> Answer:
-        """Log in and return the answer: in the generation last spoken or, if the portal speaks that one not, another.
+        """Log in and return the answer: in the generation last spoken, in another if the portal does not speak that.
 
-        A path that the portal does not have is no login; whatever else it answers may have been one.
+        While it is not known which one it speaks, a refused login is tried in the other as well: a portal may refuse
+        with a code of its own what it does not know.
         """
-        refusals: list[_NotSpokenError] = []
-        for sign_in in sorted(self._generations, key=lambda each: each is not self._sign_in):
-            if refusals and not refusals[-1].no_such_path:
-                # The one before may have been a login all the same.
-                self._logins.spend(self._digest, asked=asked)
+        refusals: dict[SignIn, AuthenticationError] = {}
+        not_spoken: list[_NotSpokenError] = []
+        for sign_in in sorted(self._generations, key=lambda each: each is not self._try_first):
             try:
-                answer = await self._exchange(sign_in.login(self._credentials), None)
+                answer = await self._log_in_with(sign_in, asked=asked)
+            except AuthenticationError as error:
+                refusals[sign_in] = error
+                if sign_in.number == self._spoken or self._logins.refused + len(refusals) >= REFUSED_LOGINS:
+                    break
             except _NotSpokenError as error:
-                refusals.append(error)
-                continue
-            self._sign_in, self.generation = sign_in, sign_in.number
-            return answer
-        raise ResponseError(str(refusals[0])) from refusals[0]
+                not_spoken.append(error)
+                self._try_first = next(iter(refusals), self._try_first)
+            except SourceError:
+                if not refusals:
+                    raise
+            else:
+                self._sign_in, self.generation = sign_in, sign_in.number
+                self._spoken = sign_in.number
+                if not asked:
+                    self._logins.regain(sum(each.no_such_path for each in not_spoken))
+                return answer
+        for _ in refusals:
+            self._logins.was_refused()
+        raise next(iter(refusals.values()), None) or ResponseError(str(not_spoken[0])) from None
+
+    async def _log_in_with(self, sign_in: SignIn, *, asked: bool) -> Answer:
+        """Log in with a generation and return the answer. It costs a login, whether the portal knows the path or not.
+
+        Raises BusyError if there is no login left: it is the first to be tried next time then.
+        """
+        request = sign_in.login(self._credentials)
+        self._try_first = sign_in
+        self._logins.spend(self._digest, asked=asked)
+        return await self._exchange(request, None)
 
     async def _exchange(self, request: Request, token: str | None, *, background: bool = False) -> Answer:
         """Send a request and return the answer, both noted in the journal. Without a token it is a login."""
         self.journal.requests += 1
+        received: _Received | None = None
         try:
-            answer = await self._send(request, token, background=background)
-        except (PortalError, _SessionGoneError, _NotSpokenError) as error:
-            self.journal.failed(request.path, error)
+            async with self._pacing.turn(background=background):
+                received = await self._receive(request, token)
+                answer = self._answer(received, request, token)
+        except (SourceError, _SessionGoneError, _NotSpokenError) as error:
+            notes = () if received is None or received.body is None else (shape(received.body),)
+            self.journal.failed(request.path, error, *notes)
             raise
         if token is None:
             self.journal.logged_in(request.path, answer.data)
@@ -257,74 +323,88 @@ class Session:
             self.journal.answered(request.path, request.params or request.json, answer.data)
         return answer
 
-    async def _send(self, request: Request, token: str | None, *, background: bool) -> Answer:
-        sign_in = next(each for each in self._generations if each.number == request.generation)
+    async def _receive(self, request: Request, token: str | None) -> _Received:
+        """Send a request and return what comes back.
+
+        Raises SourceConnectionError, or ResponseError if it is too much.
+        """
         try:
-            async with (
-                self._pacing.turn(background=background),
-                self._http.request(
-                    request.method,
-                    f"{self._url}/{request.path}",
-                    params=request.params,
-                    json=request.json,
-                    headers=sign_in.headers(token),
-                    timeout=TIMEOUT,
-                    allow_redirects=False,
-                ) as response,
-            ):
-                body = await response.read()
-        except TimeoutError as error:
-            raise PortalConnectionError("The portal did not answer in time") from error
+            async with self._http.request(
+                request.method,
+                f"{self._url}/{request.path}",
+                params=request.params,
+                json=request.json,
+                headers=self._words_of(request).headers(token) | {"Accept-Encoding": ACCEPT_ENCODING},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                auto_decompress=False,
+            ) as response:
+                body = None if _says_all(response.status) else await read_body(response)
+                return _Received(response.status, response.headers, body)
+        except TimeoutError:
+            raise SourceConnectionError("The portal did not answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # What it comes from may have the portal's own words, which some portals take from what they were sent.
-            raise PortalConnectionError(f"The portal cannot be reached: {self._safe(str(error))}") from None
+            raise SourceConnectionError(f"The portal cannot be reached: {_failure(error)}") from None
+
+    def _words_of(self, request: Request) -> SignIn:
+        return next(each for each in self._generations if each.number == request.generation)
+
+    def _answer(self, received: _Received, request: Request, token: str | None) -> Answer:
+        """Return the answer in what the portal sent, or raise what it says instead. Notes whether it is busy."""
+        sign_in = self._words_of(request)
         try:
-            data = self._data(response, body, sign_in, signed_in=token is not None)
+            data = self._data(received, sign_in, token)
         except BusyError as error:
             self._pacing.busy(error.retry_after)
             raise
-        except _RefusedError as error:
-            raise (ResponseError if token else AuthenticationError)(str(error)) from error
-        except (ResponseError, _NotSpokenError) as error:
-            error.add_note(shape(body))
-            raise
         self._pacing.well()
-        answer = Answer(data, response.headers)
+        answer = Answer(data, received.headers)
         if token is not None and token == self._token and (renewed := sign_in.renewed_token(answer)):
             self._token = self._logins.token = renewed
         return answer
 
-    def _data(self, response: aiohttp.ClientResponse, body: bytes, sign_in: SignIn, *, signed_in: bool) -> Any:
-        """Return the data of the envelope in `body`, or raise what it says instead."""
-        status = response.status
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise BusyError(f"The portal is busy (HTTP {status})", _retry_after(response.headers))
-        if status == HTTPStatus.UNAUTHORIZED:
-            raise _SessionGoneError(f"HTTP {status}")
-        envelope = _envelope(status, body)
+    def _data(self, received: _Received, sign_in: SignIn, token: str | None) -> Any:
+        """Return the data of the envelope that was received for a token, or raise what it says instead."""
+        status, headers = received.status, received.headers
+        if received.body is None:
+            raise _status_error(status, headers, signed_in=token is not None)
+        envelope = _envelope(status, received.body)
         code = str(envelope["code"]).strip()
         if code == _SUCCESS:
             return envelope.get("data")
-        message = f"{self._safe(str(envelope.get('msg')))} (code {self._safe(code)})"
+        shown = (
+            f"code {code}"
+            if self._is_harmless(code, token, sign_in.token(Answer(None, headers)))
+            else "an unusual code"
+        )
         if code == _BUSY:
-            raise BusyError(f"The portal is busy: {message}", _retry_after(response.headers))
+            raise BusyError(f"The portal is busy ({shown})", _retry_after(headers))
         auth_code = code.lower().startswith("auth_")
-        if auth_code and not signed_in and not sign_in.auth_codes:
+        if auth_code and token is None and not sign_in.auth_codes:
             # Another generation answers: it takes the login for a request without a token.
-            raise _NotSpokenError(message)
+            raise _NotSpokenError(f"The portal refuses a login of generation {sign_in.number} ({shown})")
+        if token is None:
+            raise AuthenticationError(f"The portal refuses to sign in ({shown})")
         if code == _EXPIRED or auth_code:
-            raise _SessionGoneError(message)
-        raise _RefusedError(f"The portal refuses: {message}")
+            raise _SessionGoneError(f"The portal does not know the session ({shown})")
+        raise ResponseError(f"The portal refuses ({shown})")
 
-    def _safe(self, message: str) -> str:
-        """Return a text from outside, shortened and without the account's secrets, which some portals echo."""
-        secrets = [self._token]
+    def _is_harmless(self, code: str, *tokens: str | None) -> bool:
+        """Return whether a code that the portal sent is no more than that: some portals echo what they are sent."""
+        if not _CODE.fullmatch(code):
+            return False
+        known = (*tokens, self._token, self._logins.token, *self._account_secrets())
+        secrets = [secret.casefold() for secret in known if secret]
+        places = range(len(code) - _SHORTEST_SECRET + 1)
+        parts = [code.casefold()[place : place + _SHORTEST_SECRET] for place in places]
+        return not any(part in secret for part in parts for secret in secrets)
+
+    def _account_secrets(self) -> Iterator[str]:
+        """Yield what of the account is sent to the portal, as it is and as base64."""
         if (credentials := self._credentials) is not None:
-            secrets += [credentials.email, quote(credentials.email), credentials.digest]
-            secrets.append(b64encode(credentials.digest.encode()).decode())
-        for secret in filter(None, secrets):
-            message = re.sub(re.escape(secret), "***", message, flags=re.IGNORECASE)
-        return message[:_LONGEST_MESSAGE]
+            for secret in (credentials.email, *credentials.email.split("@"), credentials.digest):
+                yield secret
+                yield b64encode(secret.encode(errors="replace")).decode().rstrip("=")
 
 
 class BackgroundSession:
@@ -334,31 +414,46 @@ class BackgroundSession:
         self._session = session
 
     async def request(self, request: Request) -> Any:
-        """Return the `data` of the portal's answer. Raises a PortalError."""
+        """Return the `data` of the portal's answer. Raises a SourceError."""
         return await self._session.request(request, background=True)
 
 
-class _RefusedError(PortalError):
-    """The portal understood the request and said no."""
+def _says_all(status: int) -> bool:
+    """Return whether an HTTP status says all, whatever the body is."""
+    return (
+        status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED} or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
-def _envelope(status: int, body: bytes) -> dict[str, Any]:
+def _status_error(status: int, headers: Mapping[str, str], *, signed_in: bool) -> Exception:
+    """Return what an HTTP status means that says all."""
+    if status != HTTPStatus.UNAUTHORIZED:
+        return BusyError(f"The portal is busy (HTTP {status})", _retry_after(headers))
+    if signed_in:
+        return _SessionGoneError(f"The portal does not know the session (HTTP {status})")
+    return AuthenticationError(f"The portal refuses to sign in (HTTP {status})")
+
+
+def _failure(error: Exception) -> str:
+    """Return what went wrong with a connection."""
+    found = _ERRNOS.get(error.errno or 0) if isinstance(error, OSError) else None
+    named = (words for kind, words in _FAILURES if isinstance(error, kind))
+    return found or next(named, f"what was to be sent is not valid ({type(error).__name__})")
+
+
+def _envelope(status: int, body: Body) -> dict[str, Any]:
     """Return the envelope in a body, which has a code, or raise what a body without one means."""
-    try:
-        envelope = json.loads(body)
-    except (ValueError, RecursionError) as error:
+    no_such_path = status in _NO_SUCH_PATH
+    not_spoken = partial(_NotSpokenError, no_such_path=no_such_path)
+    if not body.is_json:
         # Once the session is gone the portal may send its login page, with status 200, or lead there.
-        page = body.lstrip()[:1] == b"<" or HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
+        leads_away = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
         message = f"The portal's answer is not JSON (HTTP {status})"
-        if page or status in _NO_SUCH_PATH:
-            raise _NotSpokenError(message, no_such_path=status in _NO_SUCH_PATH) from error
-        raise ResponseError(message) from error
-    if isinstance(envelope, dict) and "code" in envelope:
-        return envelope
+        raise (not_spoken if body.is_page or leads_away or no_such_path else ResponseError)(message)
+    if isinstance(body.tree, dict) and "code" in body.tree:
+        return body.tree
     message = f"The portal's answer has no code (HTTP {status})"
-    if isinstance(envelope, dict) or status in _NO_SUCH_PATH:
-        raise _NotSpokenError(message, no_such_path=status in _NO_SUCH_PATH)
-    raise ResponseError(message)
+    raise (not_spoken if isinstance(body.tree, dict) or no_such_path else ResponseError)(message)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -373,5 +468,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         until = parsedate_to_datetime(value)
         since = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
         return max(0.0, (until - since).total_seconds())
-    except ValueError, TypeError:
+    except ValueError, TypeError, OverflowError:
         return None

@@ -7,7 +7,11 @@ from datetime import date, datetime
 import io
 from typing import Any, Final
 
-from .models import CurvePoint, UsageRow
+from custom_components.mtec.models import (
+    CurvePoint,
+    UsageRow,
+)
+
 from .usage import UsageType
 
 DECIMALS: Final = (".", ",")

@@ -9,9 +9,17 @@ from functools import partial
 from itertools import groupby
 from typing import Final
 
+from custom_components.mtec.models import (
+    CurvePoint,
+    DaySummary,
+    UsageRow,
+)
+from custom_components.mtec.sources import (
+    BusyError,
+    SourceConnectionError,
+)
+
 from .client import Client
-from .errors import BusyError, PortalConnectionError
-from .models import CurvePoint, DaySummary, UsageRow
 
 RETRY_AFTER: Final = (10.0, 60.0, 300.0)
 """Seconds after which a request is repeated that met a busy or unreachable portal, once one has succeeded."""
@@ -117,7 +125,7 @@ class UsageReport:
 async def read_usage(client: Client, station_id: str, query: UsageQuery) -> AsyncGenerator[UsagePart]:
     """Yield the usage that a query asks for, without asking for what was before the station began.
 
-    Raises RangeError or a PortalError.
+    Raises RangeError or a SourceError.
     """
     lifetime = await client.lifetime_rows(station_id)
     begin = await _begin(client, station_id, query, lifetime)
@@ -158,7 +166,7 @@ async def _patiently[AnswerT](request: Callable[[], Awaitable[AnswerT]]) -> Answ
     for seconds in RETRY_AFTER:
         try:
             return await request()
-        except BusyError, PortalConnectionError:
+        except BusyError, SourceConnectionError:
             await asyncio.sleep(seconds)
     return await request()
 

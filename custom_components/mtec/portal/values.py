@@ -1,16 +1,29 @@
 """One raw portal value -> a value in fixed units, or None where the portal has none."""
 
 from datetime import UTC, datetime, tzinfo
-import math
 import re
 from typing import Any
 
-from .errors import ResponseError
+from custom_components.mtec.sources import (
+    ResponseError,
+)
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
+_NO_SERIAL_NUMBER = re.compile(r"(?:[\W_0]*|null|none|nil|nan|undefined|unknown|n/?a)", re.IGNORECASE)
+
 _TO_KWH = {"wh": 1e-3, "kwh": 1.0, "mwh": 1e3, "gwh": 1e6}
-_TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9}
+_TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9, "wp": 1.0, "kwp": 1e3, "mwp": 1e6}
+
+_LONGEST_NUMBER = 100
+"""Characters of a text at the most that is read as a number, with its unit."""
+_LARGEST_NUMBER = 1e20
+"""No value is larger: sums and products of what is smaller stay finite."""
+_LARGEST_CODE = 2**64
+_LARGEST_ORDINAL = 99
+
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+"""The years in which a moment can be: no plant is older."""
 
 _TRUE = {"1", "true"}
 _FALSE = {"0", "false"}
@@ -33,7 +46,7 @@ def energy(raw: Any, unit: Any) -> float | None:
 
 
 def power(raw: Any, unit: Any) -> float | None:
-    """Return W from a value and the unit the portal gave with it: W, kW, MW or GW.
+    """Return W from a value and the unit the portal gave with it: W, kW, MW or GW, or for a peak power Wp, kWp or MWp.
 
     None if there is no value, or its unit is missing or not one of power.
     """
@@ -41,29 +54,50 @@ def power(raw: Any, unit: Any) -> float | None:
 
 
 def code(raw: Any) -> int | None:
-    """Return a code or a word of flags, which the portal sends as a whole number or as text, decimal or like 0x1F."""
-    if isinstance(raw, str) and raw.strip()[:2].lower() == "0x":
+    """Return a code or a word of flags, which the portal sends as a whole number or as text, decimal or like 0x1F.
+
+    None if it is none, or has more than 64 bits.
+    """
+    if isinstance(raw, str) and len(raw) <= _LONGEST_NUMBER and raw.strip()[:2].lower() == "0x":
         try:
-            return int(raw.strip(), 16)
+            value = int(raw.strip(), 16)
         except ValueError:
             return None
-    value = number(raw)
-    return int(value) if value is not None and value.is_integer() else None
+    else:
+        found = number(raw)
+        if found is None or not found.is_integer():
+            return None
+        value = int(found)
+    return value if abs(value) < _LARGEST_CODE else None
+
+
+def ordinal(raw: str) -> int | None:
+    """Return the number of a part, such as the 2 of PV2: 0 to 99. None if a text is none."""
+    short = raw.isascii() and raw.isdecimal() and len(raw) <= len(str(_LARGEST_ORDINAL))
+    return int(raw) if short else None
 
 
 def flag(raw: Any) -> bool | None:
     """Return a yes or no that the portal spells as a bool, 0 or 1, or either as text."""
-    spelled = str(raw).strip().lower()
+    spelled = str(raw).strip().lower() if isinstance(raw, str | int) else ""
     if spelled in _TRUE:
         return True
     return False if spelled in _FALSE else None
 
 
 def text(raw: Any) -> str | None:
-    """Return a text without the blanks around it, None if it is empty or no text."""
+    """Return a text that can be encoded, without the blanks around it. None if it is empty or no text."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         raw = str(raw)
-    return raw.strip() or None if isinstance(raw, str) else None
+    return encodable(raw).strip() or None if isinstance(raw, str) else None
+
+
+def encodable(text: str) -> str:
+    """Return a text with a replacement character for each half of a surrogate pair, which cannot be encoded as UTF-8.
+
+    A platform that cuts names to a length leaves half an emoji at their end.
+    """
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def identifier(raw: Any) -> str:
@@ -73,26 +107,36 @@ def identifier(raw: Any) -> str:
     return found
 
 
+def serial_number(raw: Any) -> str | None:
+    """Return a serial number, None for every spelling of "no value": null, "", "--", zeros, "unknown" and the like."""
+    found = text(raw)
+    return None if found is None or _NO_SERIAL_NUMBER.fullmatch(found) else found
+
+
 def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
     """Return the moment of milliseconds since the epoch, or of a text in `time_zone`, as an aware datetime in it.
 
-    None if it is neither. Generation 1 sends milliseconds; a text was seen on the sister portal.
+    None if it is neither, or in no year from FIRST_YEAR to LAST_YEAR. Generation 1 sends milliseconds; a text was seen
+    on the sister portal.
     """
     try:
         if isinstance(raw, str) and not raw.strip().isdecimal():
             parsed = datetime.fromisoformat(raw.strip())
-            return parsed.astimezone(time_zone) if parsed.tzinfo else parsed.replace(tzinfo=time_zone)
-        milliseconds = number(raw)
-        return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone(time_zone)
+            found = parsed.astimezone(time_zone) if parsed.tzinfo else parsed.replace(tzinfo=time_zone)
+        elif (milliseconds := number(raw)) is not None:
+            found = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone(time_zone)
+        else:
+            return None
     except ValueError, OverflowError, OSError:
         return None
+    return found if FIRST_YEAR <= found.year <= LAST_YEAR else None
 
 
 def _split(raw: Any) -> tuple[float | None, str]:
     """Return the number of a raw value and the unit written behind it, "" if there is none."""
     unit = ""
     if isinstance(raw, str):
-        if (found := _NUMBER.fullmatch(raw)) is None:
+        if len(raw) > _LONGEST_NUMBER or (found := _NUMBER.fullmatch(raw)) is None:
             return None, ""
         raw, unit = float(found[1]), found[2]
     if isinstance(raw, bool) or not isinstance(raw, int | float):
@@ -102,10 +146,10 @@ def _split(raw: Any) -> tuple[float | None, str]:
     except OverflowError:
         return None, ""
     # Adding zero turns -0.0 into 0.0.
-    return (value + 0.0 if math.isfinite(value) else None), unit
+    return (value + 0.0 if abs(value) <= _LARGEST_NUMBER else None), unit
 
 
 def _normalised(raw: Any, unit: Any, factors: dict[str, float]) -> float | None:
     value, written = _split(raw)
-    factor = factors.get((written or str(unit)).strip().lower())
+    factor = factors.get((written or (unit if isinstance(unit, str) else "")).strip().lower())
     return None if value is None or factor is None else value * factor

@@ -1,28 +1,14 @@
-"""What the portal knows, in fixed units: W, kWh, V, A, Hz, °C, %, aware datetimes. None: the portal has no value.
+"""Stations, inverters and their values in fixed units: W, kWh, V, A, Hz, °C, %, aware datetimes. None: not known.
 
 Signs: grid positive = drawn from the grid, negative = fed in; battery positive = discharging, negative = charging.
 
-What has a default is not known in every generation of the API.
+What only one generation of the API has is None in the other.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from hashlib import md5
-
-
-def digest_of(password: str) -> str:
-    """Return what the portal asks for instead of a password."""
-    return md5(password.encode(), usedforsecurity=False).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What signs in to an account: the e-mail and the digest of the password."""
-
-    email: str = field(repr=False)
-    digest: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +33,20 @@ class Inverter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationReading:
-    """A station now: energies in kWh, powers in W, the battery's state of charge in %, the logger's signal in dBm."""
+    """A station now: energies in kWh, powers in W, the battery's state of charge in %, the logger's signal in dBm.
 
-    pv_energy_today: float | None
-    pv_energy_this_month: float | None
-    pv_energy_this_year: float | None
-    pv_energy_total: float | None
-    pv_power: float | None
-    grid_power: float | None
-    battery_power: float | None
-    consumption_power: float | None
-    state_of_charge: float | None
+    All are None while all inverters are offline: the values that the portal still has are old.
+    """
+
+    pv_energy_today: float | None = None
+    pv_energy_this_month: float | None = None
+    pv_energy_this_year: float | None = None
+    pv_energy_total: float | None = None
+    pv_power: float | None = None
+    grid_power: float | None = None
+    battery_power: float | None = None
+    consumption_power: float | None = None
+    state_of_charge: float | None = None
     grid_outage: bool | None = None
     backup_power: float | None = None
     installed_power: float | None = None
@@ -150,7 +139,7 @@ class InverterReading:
     """An inverter now: W, Hz, its temperatures (by the sensor's number from 1) in °C.
 
     It has the phases and backup phases (1 to 3) and the PV strings (from 1) that are there. `faults` and `warnings` are
-    words of flags by their number from 1; 0 is none.
+    words of flags by their number from 1; 0 is none. `measured` is when the energies of today were measured.
     """
 
     battery: BatteryReading
@@ -168,6 +157,7 @@ class InverterReading:
     total: Energies = Energies()
     faults: Mapping[int, int] = field(default_factory=dict)
     warnings: Mapping[int, int] = field(default_factory=dict)
+    measured: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

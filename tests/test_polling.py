@@ -1,0 +1,222 @@
+"""Polls in which something fails that nobody expected, or for which there is not enough time."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+import logging
+from time import monotonic
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntryState
+import pytest
+
+from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.portal.generation1 import Generation1
+from custom_components.mtec.portal.generation2 import Generation2
+from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnreadableError
+from tests.conftest import GENERATION1, VILLAGE, SetUp
+from tests.home import Home
+from tests.portal_simulator import FARM, HOUSE
+from tests.portal_simulator.faults import HANG, SLOW
+
+HOUSE_POWER = "sensor.haus_am_see_pv_power"
+HOUSE_INVERTER = "sensor.energy_butler_battery_power"
+FARM_POWER = "sensor.hof_lindner_pv_power"
+FARM_INVERTER = "sensor.wohnhaus_battery_power"
+SHED = "sensor.scheune_pv1_power"
+SHARE = "sensor.haus_am_see_self_sufficiency_today"
+
+
+# Exceptions that no answer should cause
+
+
+def break_reading(
+    monkeypatch: pytest.MonkeyPatch, method: str, error: Callable[[], Exception], id_: str = HOUSE.station_id
+) -> None:
+    """Let what asks for something have an error where it is about one station, or about none."""
+    for generation in (Generation1, Generation2):
+        read = getattr(generation, method)
+
+        async def broken(*args: Any, read: Callable[..., Any] = read) -> Any:
+            if id_ in args or len(args) == 2:
+                raise error()
+            return await read(*args)
+
+        monkeypatch.setattr(generation, method, broken)
+
+
+ERRORS = [
+    lambda: ValueError("year -1 is out of range of erika@example.com"),
+    lambda: OverflowError("erika@example.com"),
+    lambda: RecursionError("erika@example.com"),
+    lambda: TimeoutError("erika@example.com"),
+]
+
+
+@GENERATION1
+@pytest.mark.parametrize("error", ERRORS, ids=["value", "overflow", "recursion", "timeout"])
+@pytest.mark.parametrize(
+    ("method", "alone", "name"),
+    [
+        ("station_reading", HOUSE_POWER, "Haus am See cannot be read"),
+        ("inverter_reading", HOUSE_INVERTER, "Energy Butler cannot be read"),
+        ("usage_rows", SHARE, "Haus am See's energy balance cannot be read"),
+    ],
+)
+async def test_unexpected_exception_is_one_things_alone(
+    home: Home,
+    set_up: SetUp,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    alone: str,
+    name: str,
+    error: Callable[[], Exception],
+) -> None:
+    """It is a failed poll of that thing, logged once with its type and, at debug, where it was; not with its text."""
+    home.caplog.set_level(logging.DEBUG, "custom_components")
+    entry = await set_up()
+    with monkeypatch.context() as broken:
+        break_reading(broken, method, error)
+        await home.poll(GRACE_POLLS, after=timedelta(minutes=5))
+        assert not home.unavailable()
+        await home.poll(2, after=timedelta(minutes=5))
+        parts = [*entry.runtime_data.data.stations.values(), *entry.runtime_data.data.inverters.values()]
+        parts += entry.runtime_data.data.balances.values()
+        [failed] = [part for part in parts if part.error is not None]
+        assert failed.failed_polls == GRACE_POLLS + 2
+        assert failed.error_counts == {type(error()).__name__: GRACE_POLLS + 2}
+    assert alone in home.unavailable()
+    assert {HOUSE_POWER, HOUSE_INVERTER, FARM_POWER, SHED, SHARE} & home.unavailable() == {alone}
+    assert home.said(f"{name}, which is an error of this integration: {type(error()).__name__}") == 1
+    assert home.said("in broken") == 1
+    assert "erika" not in home.caplog.text
+    assert home.said("Traceback") == home.said("Unexpected error") == 0
+
+    await home.poll(after=timedelta(minutes=5))
+    assert not home.unavailable()
+    break_reading(monkeypatch, method, error)
+    await home.poll(after=timedelta(minutes=5))
+    assert home.said(f"{name}, which is an error of this integration") == 2
+
+
+@pytest.mark.parametrize("method", ["inverters", "stations"])
+async def test_unexpected_exception_of_a_look_up_changes_nothing(
+    home: Home, set_up: SetUp, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What is known is polled on, and the look-up is tried again."""
+    await set_up()
+    with monkeypatch.context() as broken:
+        break_reading(broken, method, ERRORS[0])
+        await home.poll(after=LOOKUP_INTERVAL)
+        await home.poll(8)
+        assert not home.unavailable()
+    assert home.said("which is an error of this integration: ValueError") == 1
+    assert len(home.complaints()) == 1
+    added = home.simulator.accounts[VILLAGE].stations[1].inverters
+    added.append(HOUSE.inverters[0])
+    looked_up = len([call for call in home.simulator.requests if "Overview" in call.path or "getPage" in call.path])
+    await home.poll()
+    assert looked_up < len(
+        [call for call in home.simulator.requests if "Overview" in call.path or "getPage" in call.path]
+    )
+
+
+@GENERATION1
+async def test_set_up_goes_on_without_the_inverters_that_cannot_be_looked_up(
+    home: Home, set_up: SetUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        break_reading(broken, "inverters", ERRORS[1], FARM.station_id)
+        await set_up()
+        assert HOUSE_INVERTER in home.states()
+        assert SHED not in home.states()
+    await home.poll()
+    assert SHED in home.states()
+
+
+# A poll has a time limit
+
+
+async def test_what_runs_is_cut_at_the_limit() -> None:
+    """And nothing is begun from then on; what takes no time is read, and an error of its own stays one."""
+
+    async def hang() -> None:
+        await asyncio.sleep(30)
+
+    async def give_up() -> None:
+        raise TimeoutError
+
+    async def answer() -> int:
+        return 7
+
+    started = monotonic()
+    limit = TimeLimit(0.2)
+    assert await limit.read(answer) == 7
+    with pytest.raises(UnreadableError, match="TimeoutError"):
+        await limit.read(give_up)
+    assert not limit.is_over()
+    with pytest.raises(OutOfTimeError):
+        await limit.read(hang)
+    assert limit.is_over()
+    assert limit.is_half_over()
+    assert 0.15 < monotonic() - started < 5
+
+
+async def duration_of_poll(home: Home) -> float:
+    """Poll once and return the seconds that it took."""
+    home.freezer.tick(timedelta(seconds=61))
+    started = home.simulator.clock.now()
+    await home.poll(after=timedelta(seconds=0))
+    return (home.simulator.clock.now() - started).total_seconds()
+
+
+async def test_poll_that_hangs_ends_in_time(home: Home, set_up: SetUp) -> None:
+    """Three stations, every request hangs: a poll takes a minute, with a look-up too; then all is as before."""
+    entry = await set_up()
+    home.simulator.faults.add("hang")
+    for hours in (0, 0, 1, 0, 0):
+        home.freezer.tick(hours * LOOKUP_INTERVAL)
+        assert await duration_of_poll(home) <= 60 + HANG
+    assert home.simulator.faults.struck["hang"] >= 8
+    assert home.unavailable() == home.states().keys()
+    assert len(home.complaints()) == 1
+    home.simulator.faults.clear()
+    await home.poll(3)
+    assert not home.unavailable()
+    assert entry.state is ConfigEntryState.LOADED
+
+
+async def test_set_up_that_hangs_ends_in_time(home: Home, set_up: SetUp) -> None:
+    home.simulator.faults.add("hang")
+    started = home.simulator.clock.now()
+    await set_up(expected=ConfigEntryState.SETUP_RETRY)
+    assert (home.simulator.clock.now() - started).total_seconds() <= 120 + HANG
+
+
+async def test_slow_portal_gives_everything_in_turns(home: Home, set_up: SetUp) -> None:
+    """Ten things that take 12 s each do not fit into a minute: each has its turn, and nothing becomes unavailable."""
+    entry = await set_up()
+    home.simulator.faults.add("slow")
+    data = entry.runtime_data.data
+    everything = [*data.stations.values(), *data.inverters.values(), *data.balances.values()]
+    for _ in range(12):
+        before = {id(part): part.read_at for part in everything}
+        assert await duration_of_poll(home) <= 60 + SLOW
+        assert 3 <= sum(part.read_at != before[id(part)] for part in everything) <= 5
+        assert not home.unavailable()
+    now = home.simulator.clock.now()
+    assert all(part.read_at is not None and now - part.read_at < timedelta(minutes=9) for part in everything)
+    assert home.complaints() == []
+
+
+async def test_what_hangs_does_not_take_the_turn_of_the_others(home: Home, set_up: SetUp, generation: int) -> None:
+    """One station's requests hang, those of its inverters' list too: the other stations are polled on."""
+    await set_up()
+    home.simulator.faults.add("hang", matching=HOUSE.station_id)
+    await home.poll(6)
+    home.freezer.tick(LOOKUP_INTERVAL)
+    for _ in range(6):
+        assert await duration_of_poll(home) <= 60 + HANG
+    assert HOUSE_POWER in home.unavailable()
+    assert not {FARM_POWER, FARM_INVERTER, SHED} & home.unavailable()
+    assert home.is_fresh(FARM, FARM_POWER)
