@@ -262,13 +262,19 @@ class Soak:
         """Note what the energies are off by; those of the energy balance are of the moment `balanced`."""
         print(f"\nenergies after {day + 1} days in kWh: in the statistics, of the plant, difference")
         for key, (part, precision) in ENERGIES.items():
-            made = part(PLANT.energy(self.begin, now if key.startswith("pv") else balanced))
-            self.compare_one(entity_of(key), sums, made, made, precision + 0.05)
-        # An inverter sends now and then: what it has sent is between that of some moments ago and that of now.
+            least, most = part(PLANT.energy(self.begin, balanced)), part(PLANT.energy(self.begin, now))
+            # The portal knows the energy from PV more exactly than the others, which the balance alone has.
+            self.compare_one(entity_of(key), sums, least, most if key.startswith("pv") else least, precision + 0.05)
+        # An inverter sends every quarter of an hour: what it has sent is of some moments ago.
+        late = INVERTERS_DELAY
         for key, part in (INVERTER_ENERGIES | INVERTERS_TODAY).items() if self.inverter_entities else ():
-            least = PLANT.energy(self.begin + INVERTERS_DELAY, now - INVERTERS_DELAY)
-            most = PLANT.energy(self.begin - INVERTERS_DELAY, now)
-            self.compare_one(inverter_entity(key), sums, part(least), part(most), 0.1)
+            least = part(PLANT.energy(self.begin + late, now - late))
+            if key in INVERTERS_TODAY:
+                # What it has not sent at midnight it counts for no day.
+                nights = [PLANT.day_start(BEGIN + timedelta(days=number + 1)) for number in range(day + 1)]
+                least -= sum(part(PLANT.energy(midnight - late, midnight)) for midnight in nights)
+            most = part(PLANT.energy(self.begin - late, now))
+            self.compare_one(inverter_entity(key), sums, least, most, 0.1)
 
     def compare_one(
         self, entity_id: str, sums: dict[str, list[float]], least: float, most: float, precision: float
