@@ -28,6 +28,7 @@ from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import Inverter, Station, digest_of
 from custom_components.mtec.portal.redaction import Redaction
 from tests.conftest import VILLAGE, SetUp
+from tests.odd_portal import odd_portal
 from tests.portal_simulator import FARM, HOUSE, PortalSimulator
 
 STATIONS = ["Vyk", "Qöx", "Hof Qwillmann"]
@@ -245,6 +246,20 @@ async def test_refusals_of_the_portal(
     found = await diagnostics_of(hass, hass_client, entry)
     assert found["session"]["error_counts"]
     assert HOUSE.station_id not in json.dumps(found)
+
+
+async def test_names_in_an_answer_that_is_no_envelope(hass: HomeAssistant, hass_client: ClientSessionGenerator) -> None:
+    """The shape of such an answer is noted: its names, which may be those of persons."""
+    odd = {"status": {'Erika "Mustermann"': 5, "vyk": 1}, "list": [1], **{f"Mustermann {n}": n for n in range(99)}}
+    async with odd_portal(lambda _: odd) as portal:
+        entry = MockConfigEntry(domain=DOMAIN, data={CONF_URL: portal.url, CONF_EMAIL: VILLAGE, CONF_DIGEST: "0"})
+        entry.add_to_hass(hass)
+        assert not await hass.config_entries.async_setup(entry.entry_id)
+        found = await diagnostics_of(hass, hass_client, entry)
+    notes = [note for error in found["session"]["last_errors"] for note in error["notes"]]
+    assert notes
+    assert all(note.startswith('The answer: {"status": {"key-1": "int", "key-2": "int"}, "list":') for note in notes)
+    assert seen_of(set(), found) == set()
 
 
 # Each kind of value

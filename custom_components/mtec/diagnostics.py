@@ -14,7 +14,7 @@ from yarl import URL
 from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator, Part
 from .portal import PORTAL_URL, Inverter, Station
-from .portal.journal import Journal, LastAnswer
+from .portal.journal import Journal, LastAnswer, LastError
 from .portal.redaction import Redaction, Shown
 
 
@@ -155,9 +155,13 @@ def _session(journal: Journal, redaction: Redaction) -> Any:
             "requests": journal.requests,
             "logins": journal.logins,
             "error_counts": journal.error_counts,
-            "last_errors": list(journal.errors.values()),
+            "last_errors": [_noted(error, redaction) for error in journal.errors.values()],
         }
     )
+
+
+def _noted(error: LastError, redaction: Redaction) -> dict[str, Any]:
+    return asdict(error) | {"notes": [redaction.shape(note) for note in error.notes]}
 
 
 def _answer(answer: LastAnswer, redaction: Redaction) -> dict[str, Any]:
