@@ -115,20 +115,14 @@ def _account(coordinator: MtecCoordinator, redaction: Redaction, wanted: Callabl
                 "last_update_success": coordinator.last_update_success,
                 "last_exception": _error(coordinator.last_exception),
                 "generation": client.generation,
+                "not_listed_since": coordinator.absences.as_dict(),
             }
-        )
-        | {"not_listed_since": _absences(coordinator, redaction)},
+        ),
         "pacing": asdict(coordinator.pacing.statistics),
         "session": _session(client.journal, redaction),
         **{kind: [_part(part, redaction) for part in found] for kind, found in parts.items()},
         "answers": [_answer(answer, redaction) for answer in client.journal.answers if not _is_about(answer, unwanted)],
     }
-
-
-def _absences(coordinator: MtecCoordinator, redaction: Redaction) -> dict[str, Any]:
-    """Return since when stations and inverters are missing, which may have no device any more."""
-    absences = coordinator.absences.as_dict()
-    return {redaction.stand_in("id", id_): redaction.parsed(absence) for id_, absence in absences.items()}
 
 
 def _part(part: Part[Any], redaction: Redaction) -> dict[str, Any]:

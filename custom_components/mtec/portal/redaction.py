@@ -148,9 +148,10 @@ class Redaction:
 
     def shape(self, text: str) -> str:
         """Return the shape of an answer, which may be cut, with stand-ins for names that could be more than that."""
-        shown = _QUOTED.sub(lambda found: f'"{self._shape_word(found[1])}"', text)
+        end = max((found.end() for found in _QUOTED.finditer(text)), default=0)
         # What is left of a name that was cut is not known to be one.
-        return self.text(shown if shown.count('"') % 2 == 0 else shown[: shown.rindex('"')])
+        whole = text[:end] + text[end:].partition('"')[0]
+        return self.text(_QUOTED.sub(lambda found: f'"{self._shape_word(found[1])}"', whole))
 
     def _shape_word(self, word: str) -> str:
         return word if _TYPE.fullmatch(word) else self._name(word)
