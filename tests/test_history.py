@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise, product
 import logging
+from time import sleep
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -589,6 +590,32 @@ async def test_stopped_between_rows_and_their_rise(
         assert all(after["sum"] - before["sum"] > -1e-6 for before, after in pairwise(rows))
 
 
+class SlowRecorder:
+    """Takes a second before the first adjustment and what comes after it, so that others come in between who may."""
+
+    def __init__(self, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._held: list[Any] | None = None
+        self._queue = Recorder.queue_task
+
+        def hold(recorder: Recorder, task: Any) -> None:
+            if self._held is None and isinstance(task, AdjustStatisticsTask):
+                self._held = []
+                hass.async_create_task(self._release(recorder), eager_start=False)
+            if self._held is None:
+                self._queue(recorder, task)
+            else:
+                self._held.append(task)
+
+        monkeypatch.setattr(Recorder, "queue_task", hold)
+
+    async def _release(self, recorder: Recorder) -> None:
+        await asyncio.to_thread(sleep, 1)
+        while self._held:
+            self._queue(recorder, self._held.pop(0))
+        # From here on all goes as it comes, but for the next adjustment.
+        self._held = None
+
+
 async def writing(home: Home, series: Series) -> tuple[Row, list[PastHour]]:
     """Return the first row of a sensor, and the hours of the day before it."""
     day = INSTALLED.date() - DAY
@@ -600,13 +627,16 @@ async def writing(home: Home, series: Series) -> tuple[Row, list[PastHour]]:
 
 
 @GENERATION1
-async def test_one_writes_into_the_statistics_at_a_time(move_in: MoveIn, hass: HomeAssistant) -> None:
+async def test_one_writes_into_the_statistics_at_a_time(
+    move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever looks, or settles, while hours are put before a sensor's first row, finds them with sums that rise."""
     home = await move_in()
     await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
     sensor = home.sensor("pv_energy_today")
     [series] = (await async_series(hass, {sensor})).values()
     first, hours = await writing(home, series)
+    SlowRecorder(hass, monkeypatch)
     _, seen, _, _ = await asyncio.gather(
         series.async_put_before(first, hours, first.state),
         series.async_first(),
@@ -634,6 +664,7 @@ async def test_two_who_find_sums_not_raised_raise_them_once(
         await series.async_put_before(first, hours, first.state)
         assert crash.happened.is_set()
     assert (await home.rows("hour"))[sensor][0]["sum"] < -1
+    SlowRecorder(hass, monkeypatch)
     await asyncio.gather(series.async_settle(), series.async_settle())
     rows = (await home.rows("hour"))[sensor]
     assert rows[0]["sum"] == pytest.approx(rows[0]["state"], abs=1e-6)

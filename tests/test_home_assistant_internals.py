@@ -93,7 +93,11 @@ def _integration_not_yet_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 async def _load_account(
     hass: HomeAssistant, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> MockConfigEntry:
-    for module, name, value in (("coordinator", "PAUSE", 0), ("portal.pacing", "REQUESTS_A_MINUTE", 10_000)):
+    for module, name, value in (
+        ("coordinator", "PAUSE", 0),
+        ("portal.pacing", "REQUESTS_A_MINUTE", 10_000),
+        ("history.importer", "LONGEST_WAIT", 0),
+    ):
         monkeypatch.setattr(importlib.import_module(f"custom_components.{DOMAIN}.{module}"), name, value)
     digest = digest_of(simulator.accounts[FAMILY].password)
     data = {CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest}
@@ -186,15 +190,26 @@ async def test_all_is_supported_by_this_version(
 
 
 @GENERATION1
-async def test_import_begun_before_goes_on_when_it_is_supported_again(
-    hass: HomeAssistant, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch, hass_storage: dict[str, Any]
+async def test_import_begun_before_is_kept(
+    hass: HomeAssistant,
+    simulator: PortalSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+    hass_storage: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What was begun with another version of Home Assistant is kept, and its account loads."""
+    """What was begun with another version of Home Assistant waits for one that supports it, and its account loads."""
+    caplog.set_level(logging.INFO)
     job = {"entry_id": ENTRY_ID, "start": "2026-06-14", "resolution": "days"}
-    station = HOUSE.station_id
-    stored = {"version": 1, "minor_version": 1, "key": "mtec.history", "data": {station: job}}
-    hass_storage["mtec.history"] = stored
+    hass_storage["mtec.history"] = {
+        "version": 1,
+        "minor_version": 1,
+        "key": "mtec.history",
+        "data": {HOUSE.station_id: job},
+    }
     monkeypatch.delattr("homeassistant.components.recorder.tasks.SynchronizeTask")
     entry = await _load_account(hass, simulator, monkeypatch)
     await _check_account_lives(hass, entry)
-    assert hass_storage["mtec.history"]["data"] == {station: job}
+    assert "does not support import of history" in caplog.text
+    assert "goes on" not in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert hass_storage["mtec.history"]["data"] == {HOUSE.station_id: job}
