@@ -51,18 +51,18 @@ def _shown_today(home: Home) -> tuple[float, object]:
 
 @pytest.mark.parametrize("days", [30, -30])
 async def test_clock_that_is_wrong_for_a_poll_does_not_stop_the_counting(
-    home: Home, set_up: SetUp, generation: int, days: int
+    home: Home, set_up: SetUp, monkeypatch: pytest.MonkeyPatch, generation: int, days: int
 ) -> None:
-    """The computer's clock alone jumps: the portal's goes on."""
+    """The clock of the computer alone jumps: the portal's goes on, and so does what measures pauses."""
     entry = await set_up(FAMILY)
     await home.poll(6)
     before, now, portal = _shown(home), home.simulator.clock.now(), home.simulator.clock
-    home.freezer.move_to(now + timedelta(days=days))
-    portal.set(now)
-    await entry.runtime_data.async_refresh()
+    with monkeypatch.context() as wrong_clock:
+        utcnow, local_now = dt_util.utcnow, dt_util.now
+        wrong_clock.setattr(dt_util, "utcnow", lambda: utcnow() + timedelta(days=days))
+        wrong_clock.setattr(dt_util, "now", lambda zone=None: local_now(zone) + timedelta(days=days))
+        await entry.runtime_data.async_refresh()
     assert _shown(home).keys() == before.keys()
-    home.freezer.move_to(now + timedelta(seconds=61))
-    portal.set(now + timedelta(seconds=61))
     for _ in range(20):
         home.freezer.tick(timedelta(minutes=6))
         await entry.runtime_data.async_refresh()
@@ -89,9 +89,7 @@ async def test_plant_without_battery_and_meter_has_no_sensors_of_them(home: Home
 
 @GENERATION2
 @pytest.mark.parametrize("now", [datetime(2026, 6, 15, 22, 30, tzinfo=UTC)], ids=["after midnight"])
-async def test_points_of_yesterday_do_not_count_for_today(
-    home: Home, set_up: SetUp, entity_registry_enabled_by_default: None
-) -> None:
+async def test_points_of_yesterday_do_not_count_for_today(home: Home, set_up: SetUp) -> None:
     """An inverter's points have a time: those of yesterday complete yesterday, whenever they come."""
     entry = await set_up(FAMILY)
     entity_id = "sensor.energy_butler_pv_energy_today"
