@@ -507,7 +507,10 @@ async def test_unasked_login_paths_leave_the_rest_to_the_person(
 async def test_both_login_paths_are_tried_in_turn_though_only_one_login_is_left(
     http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A portal that is back speaks the one that would never be tried if all began with the other."""
+    """A portal that is back speaks the one that would never be tried if all began with the other.
+
+    Each set-up that fails is tried again with a client of its own.
+    """
     well = False
 
     def login(request: web.Request) -> web.StreamResponse:
@@ -516,14 +519,15 @@ async def test_both_login_paths_are_tried_in_turn_though_only_one_login_is_left(
         return web.Response(status=404)
 
     async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
-        client = _client(http, portal.url, Pacing(0))
+        pacing = Pacing(0)
         for _ in range(120):
             with pytest.raises(SourceError):
-                await client.stations()
+                await _client(http, portal.url, pacing).stations()
             freezer.tick(60)
         well = True
         answered = 0
         for _ in range(31):
+            client = _client(http, portal.url, pacing)
             try:
                 answered += await client.stations() == []
             except SourceError:

@@ -150,7 +150,7 @@ class Part[ReadingT]:
     @property
     def is_due(self) -> bool:
         """Whether the last reading is not good any more."""
-        return self.read_at is None or dt_util.utcnow() - self.read_at >= self.interval
+        return _is_over(self.read_at, self.interval)
 
     async def async_poll(self, limit: TimeLimit) -> None:
         """Read once, unless the last reading is still good.
@@ -348,7 +348,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         What cannot be looked up stays as it was, and is asked for again at the next poll.
         """
         now = dt_util.utcnow()
-        if self._looked_up is not None and now - self._looked_up < LOOKUP_INTERVAL and not self._async_any_is_freed():
+        if not _is_over(self._looked_up, LOOKUP_INTERVAL) and not self._async_any_is_freed():
             return self.data
         try:
             listed = await limit.read(self.client.stations)
@@ -574,6 +574,11 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             elif part.reading is not None and part.said_unavailable:
                 part.said_unavailable = False
                 LOGGER.info("%s is available again", part.name)
+
+
+def _is_over(begin: datetime | None, interval: timedelta) -> bool:
+    """Return whether an interval is over, or begins in the future because the clock was wrong."""
+    return begin is None or not timedelta() <= dt_util.utcnow() - begin < interval
 
 
 def _renewed[ReadingT](known: dict[str, Part[ReadingT]], found: Part[ReadingT]) -> Part[ReadingT]:

@@ -13,14 +13,9 @@ from yarl import URL
 
 from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator, Part
-from .models import (
-    Inverter,
-    Station,
-)
-from .portal import (
-    PORTAL_URL,
-)
-from .portal.journal import Journal, LastAnswer
+from .models import Inverter, Station
+from .portal import PORTAL_URL
+from .portal.journal import Journal, LastAnswer, LastError
 from .portal.redaction import Redaction, Shown
 
 
@@ -121,20 +116,14 @@ def _account(coordinator: MtecCoordinator, redaction: Redaction, wanted: Callabl
                 "last_update_success": coordinator.last_update_success,
                 "last_exception": _error(coordinator.last_exception),
                 "generation": client.generation,
+                "not_listed_since": coordinator.absences.as_dict(),
             }
-        )
-        | {"not_listed_since": _absences(coordinator, redaction)},
+        ),
         "pacing": asdict(coordinator.pacing.statistics),
         "session": _session(client.journal, redaction),
         **{kind: [_part(part, redaction) for part in found] for kind, found in parts.items()},
         "answers": [_answer(answer, redaction) for answer in client.journal.answers if not _is_about(answer, unwanted)],
     }
-
-
-def _absences(coordinator: MtecCoordinator, redaction: Redaction) -> dict[str, Any]:
-    """Return since when stations and inverters are missing, which may have no device any more."""
-    absences = coordinator.absences.as_dict()
-    return {redaction.stand_in("id", id_): redaction.parsed(absence) for id_, absence in absences.items()}
 
 
 def _part(part: Part[Any], redaction: Redaction) -> dict[str, Any]:
@@ -161,9 +150,13 @@ def _session(journal: Journal, redaction: Redaction) -> Any:
             "requests": journal.requests,
             "logins": journal.logins,
             "error_counts": journal.error_counts,
-            "last_errors": list(journal.errors.values()),
+            "last_errors": [_noted(error, redaction) for error in journal.errors.values()],
         }
     )
+
+
+def _noted(error: LastError, redaction: Redaction) -> dict[str, Any]:
+    return asdict(error) | {"notes": [redaction.shape(note) for note in error.notes]}
 
 
 def _answer(answer: LastAnswer, redaction: Redaction) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class LoginBudget:
 
     `refused` counts the logins refused in a row with the same digest. The `token` of the last login, and the
     `generation` of the API that gave it, serve whoever signs in to the account next: none logs in again without need.
+    `try_first` is the generation to begin with, None if none was tried.
     """
 
     digest: str = field(default="", repr=False)
@@ -63,6 +64,7 @@ class LoginBudget:
     updated: float = field(default_factory=monotonic)
     token: str | None = field(default=None, repr=False)
     generation: int | None = None
+    try_first: int | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -86,12 +88,13 @@ class LoginBudget:
         if not asked:
             self.left -= 1
 
-    def regain(self, logins: int) -> None:
-        """Take back logins that nobody asked for: requests for paths that the portal does not have, before one it has.
+    def regain(self, logins: int, *, asked: bool) -> None:
+        """Take back logins at paths that the portal does not have, once it answered a login at another.
 
         They still count among those of an hour.
         """
-        self.left = min(LOGINS_AT_ONCE, self.left + logins)
+        if not asked:
+            self.left = min(LOGINS_AT_ONCE, self.left + logins)
 
     def forget_refusals(self) -> None:
         """Note that the portal accepted a login, or that a person asks for another."""

@@ -48,6 +48,8 @@ _STATE = re.compile(r"[A-Za-z]+(?:[ _-][A-Za-z]+){0,4}", re.ASCII)
 _VERSION = re.compile(r"[Vv]?\d{1,2}\.\d{1,2}\.\d{1,3}", re.ASCII)
 _MODEL = re.compile(r"(?=.*\d)(?=.*[A-Za-z])(?!.*\d{3})(?!(?:\D*\d){7})[0-9A-Za-z.\-/ ]{1,24}", re.ASCII)
 """Letters and digits: no more of these than 25 kW, three phases and 25 A take."""
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_TYPE = re.compile(r"(?:dict|list|str|int|float|bool|NoneType)(?: \(\d+ characters\))?")
 _DIGITS = re.compile(r"[\d\s+()/.,:;-]+")
 
 _UNIT_WORDS: Final = {"unit", "units"}
@@ -147,6 +149,16 @@ class Redaction:
         for looks, kind in _IN_TEXT:
             text = looks.sub(partial(self._found, kind), text)
         return text
+
+    def shape(self, text: str) -> str:
+        """Return the shape of an answer, which may be cut, with stand-ins for names that could be more than that."""
+        end = max((found.end() for found in _QUOTED.finditer(text)), default=0)
+        # What is left of a name that was cut is not known to be one.
+        whole = text[:end] + text[end:].partition('"')[0]
+        return self.text(_QUOTED.sub(lambda found: f'"{self._shape_word(found[1])}"', whole))
+
+    def _shape_word(self, word: str) -> str:
+        return word if _TYPE.fullmatch(word) else self._name(word)
 
     def answer(self, raw: Any, key: str = "", *, personal: bool = False) -> Any:
         """Return what the portal sent under a name, as JSON, with only those values that cannot be private.

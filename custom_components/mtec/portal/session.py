@@ -162,7 +162,7 @@ class Session:
         self._credentials = credentials
         self.generation: int | None = None
         self._generations = generations
-        self._sign_in = self._try_first = generations[0]
+        self._sign_in = generations[0]
         self._spoken = spoken
         self._pacing = pacing
         self._login = asyncio.Lock()
@@ -172,7 +172,7 @@ class Session:
         if self._logins.digest == self._digest and self._logins.token is not None:
             self._token, self.generation = self._logins.token, self._logins.generation
             self._spoken = self.generation
-            self._sign_in = self._try_first = next(each for each in generations if each.number == self.generation)
+            self._sign_in = next(each for each in generations if each.number == self.generation)
         self.journal = Journal()
 
     async def sign_in(self) -> None:
@@ -272,7 +272,9 @@ class Session:
         """
         refusals: dict[SignIn, AuthenticationError] = {}
         not_spoken: list[_NotSpokenError] = []
-        for sign_in in sorted(self._generations, key=lambda each: each is not self._try_first):
+        no_such_paths = 0
+        first = self._logins.try_first or self._sign_in.number
+        for sign_in in sorted(self._generations, key=lambda each: each.number != first):
             try:
                 answer = await self._log_in_with(sign_in, asked=asked)
             except AuthenticationError as error:
@@ -281,18 +283,20 @@ class Session:
                     break
             except _NotSpokenError as error:
                 not_spoken.append(error)
-                self._try_first = next(iter(refusals), self._try_first)
+                no_such_paths += error.no_such_path
+                self._logins.try_first = next((each.number for each in refusals), sign_in.number)
             except SourceError:
                 if not refusals:
                     raise
             else:
                 self._sign_in, self.generation = sign_in, sign_in.number
                 self._spoken = sign_in.number
-                if not asked:
-                    self._logins.regain(sum(each.no_such_path for each in not_spoken))
+                self._logins.regain(no_such_paths, asked=asked)
                 return answer
         for _ in refusals:
             self._logins.was_refused()
+        if refusals:
+            self._logins.regain(no_such_paths, asked=asked)
         raise next(iter(refusals.values()), None) or ResponseError(str(not_spoken[0])) from None
 
     async def _log_in_with(self, sign_in: SignIn, *, asked: bool) -> Answer:
@@ -301,7 +305,7 @@ class Session:
         Raises BusyError if there is no login left: it is the first to be tried next time then.
         """
         request = sign_in.login(self._credentials)
-        self._try_first = sign_in
+        self._logins.try_first = sign_in.number
         self._logins.spend(self._digest, asked=asked)
         return await self._exchange(request, None)
 

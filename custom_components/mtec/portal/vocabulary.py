@@ -8,7 +8,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 READINGS: Final = _words("""
-    a ac accumulated active alarm ambient and angle apparent arrow average
+    a ac accumulated active alarm all ambient and angle apparent arrow average
     b backup backupa backupb backupc battery batterycharge batterydischarge bms bms buy
     c capacity cell charge charging code column component consumption control cos cosphi curr current curve cycle cycles
     d daily data date day dc device direction discharge discharging duration
