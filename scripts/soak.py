@@ -35,6 +35,8 @@ BEGIN = date(2026, 3, 26)
 POLL = timedelta(seconds=61)
 """A little longer than the interval, so that each poll happens in its own step."""
 REQUESTS_A_POLL = 4
+LOST_A_DAY, ROUNDING = 0.1, 0.03
+"""kWh that may be invented or lost of an inverter's energy in a day, and how exactly it is told."""
 WELL = timedelta(hours=1)
 """How long the portal is well at the end of each day, before the day's energies are compared."""
 PLANT = plant_of(HOUSE, SEED)
@@ -274,7 +276,7 @@ class Soak:
                 nights = [PLANT.day_start(BEGIN + timedelta(days=number + 1)) for number in range(day + 1)]
                 least -= sum(part(PLANT.energy(midnight - late, midnight)) for midnight in nights)
             most = part(PLANT.energy(self.begin - late, now))
-            self.compare_one(inverter_entity(key), sums, least, most, 0.1)
+            self.compare_one(inverter_entity(key), sums, least, most, LOST_A_DAY * (day + 1) + ROUNDING)
 
     def compare_one(
         self, entity_id: str, sums: dict[str, list[float]], least: float, most: float, precision: float
