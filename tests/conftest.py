@@ -18,7 +18,7 @@ from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import (
     digest_of,
     generation2,
-    pacing,
+    rate_limiter,
 )
 from tests.home import Home, portal_at
 from tests.portal_simulator import PortalSimulator
@@ -53,7 +53,7 @@ def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """
     monkeypatch.setattr("custom_components.mtec.coordinator.PAUSE", 0)
     if "freezer" not in request.fixturenames:
-        monkeypatch.setattr(pacing, "REQUESTS_A_MINUTE", 10_000)
+        monkeypatch.setattr(rate_limiter, "REQUESTS_A_MINUTE", 10_000)
         return
     freezer: FrozenDateTimeFactory = request.getfixturevalue("freezer")
 
@@ -62,7 +62,7 @@ def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         freezer.tick(timedelta(microseconds=ceil(seconds * 1e6)))
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(pacing, "sleep", sleep)
+    monkeypatch.setattr(rate_limiter, "sleep", sleep)
 
 
 @pytest.fixture(params=[1, 2], ids=["generation1", "generation2"])

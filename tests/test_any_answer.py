@@ -21,9 +21,9 @@ import pytest
 from custom_components.mtec.portal import (
     Client,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
-    pacing,
+    rate_limiter,
 )
 from custom_components.mtec.sources import (
     SourceError,
@@ -125,7 +125,7 @@ class Bench:
             CREDENTIALS,
             time_zone=BERLIN,
             url=url or self.portal.url,
-            pacing=Pacing(0),
+            rate_limiter=RateLimiter(0),
             generation=generation,
         )
 
@@ -170,7 +170,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, socket_enabled: None) -> Iterator[Ben
     async def sleep(_: float) -> None:
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(pacing, "sleep", sleep)
+    monkeypatch.setattr(rate_limiter, "sleep", sleep)
     with asyncio.Runner() as runner:
         bench = Bench(runner)
         runner.run(bench.open())
@@ -437,7 +437,12 @@ def test_no_secret_is_taken_for_a_code(bench: Bench, generation: int, secret: st
     )
     bench.portal.answer = lambda _: web.json_response({"code": prefix + secret}, headers={"token": RENEWED})
     client = Client(
-        bench.http, credentials, time_zone=BERLIN, url=bench.portal.url, pacing=Pacing(0), generation=generation
+        bench.http,
+        credentials,
+        time_zone=BERLIN,
+        url=bench.portal.url,
+        rate_limiter=RateLimiter(0),
+        generation=generation,
     )
     with pytest.raises(SourceError, match="unusual code"):
         bench.runner.run(client.stations())
@@ -462,7 +467,7 @@ def test_a_code_that_is_none_is_not_shown(bench: Bench, code: Any) -> None:
 
 
 def test_no_secret_in_a_repr() -> None:
-    pace = Pacing()
-    budget = pace.logins(EMAIL)
+    limiter = RateLimiter()
+    budget = limiter.login_budget(EMAIL)
     budget.digest, budget.token = CREDENTIALS.digest, TOKEN
-    assert not _leaks(f"{CREDENTIALS!r} {CREDENTIALS} {budget!r} {pace!r} {vars(pace).keys()}")
+    assert not _leaks(f"{CREDENTIALS!r} {CREDENTIALS} {budget!r} {limiter!r} {vars(limiter).keys()}")

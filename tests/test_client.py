@@ -24,7 +24,7 @@ from custom_components.mtec.models import (
 from custom_components.mtec.portal import (
     Client,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
     session as session_module,
 )
@@ -56,7 +56,7 @@ def client_of(
     pause: float = 0,
     generation: int | None = None,
 ) -> Client:
-    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(pause), generation=generation)
+    return Client(http, credentials, time_zone=BERLIN, url=url, rate_limiter=RateLimiter(pause), generation=generation)
 
 
 @pytest.fixture
@@ -337,7 +337,7 @@ async def test_requests_go_one_at_a_time_with_a_pause(
     http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int
 ) -> None:
     simulator.delay = 0.02
-    pacing = Pacing(0.05)
+    limiter = RateLimiter(0.05)
     digest = digest_of(simulator.accounts[VILLAGE].password)
     clients = [
         Client(
@@ -345,7 +345,7 @@ async def test_requests_go_one_at_a_time_with_a_pause(
             Credentials(VILLAGE, digest),
             time_zone=BERLIN,
             url=simulator.url,
-            pacing=pacing,
+            rate_limiter=limiter,
             generation=generation,
         )
         for _ in range(2)
@@ -681,10 +681,10 @@ async def test_answer_to_an_old_token_does_not_replace_a_newer_one(http: aiohttp
         return web.json_response(success({"records": []}), headers={"token": f"{token} renewed"})
 
     async with odd_portal(answer, login=login) as portal:
-        pacing = Pacing(0)
-        client = Client(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, pacing=pacing, generation=2)
+        limiter = RateLimiter(0)
+        client = Client(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, rate_limiter=limiter, generation=2)
         await client.sign_in()
-        with pacing.polling():
+        with limiter.foreground():
             job = asyncio.create_task(client.in_background().stations())
             await asyncio.sleep(0.05)
             await client.sign_in()

@@ -29,7 +29,7 @@ from custom_components.mtec.models import (
 from custom_components.mtec.portal import (
     Client,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
 )
 from custom_components.mtec.sources import (
@@ -59,7 +59,9 @@ def client_of(
     http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int | None = None, email: str = VILLAGE
 ) -> Client:
     credentials = Credentials(email, digest_of(simulator.accounts[email].password))
-    return Client(http, credentials, time_zone=BERLIN, url=simulator.url, pacing=Pacing(0), generation=generation)
+    return Client(
+        http, credentials, time_zone=BERLIN, url=simulator.url, rate_limiter=RateLimiter(0), generation=generation
+    )
 
 
 def logins(simulator: PortalSimulator) -> list[int]:
@@ -204,7 +206,7 @@ def signed_in(_: web.Request) -> web.StreamResponse:
 
 def odd_client(http: aiohttp.ClientSession, url: str) -> Client:
     credentials = Credentials("someone@example.com", "0" * 32)
-    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(0), generation=2)
+    return Client(http, credentials, time_zone=BERLIN, url=url, rate_limiter=RateLimiter(0), generation=2)
 
 
 @pytest.mark.parametrize(
@@ -647,13 +649,13 @@ async def test_answers_of_a_portal_that_does_not_speak_it(http: aiohttp.ClientSe
 
     async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
         credentials = Credentials("someone@example.com", "0" * 32)
-        client = Client(http, credentials, time_zone=BERLIN, url=portal.url, pacing=Pacing(0))
+        client = Client(http, credentials, time_zone=BERLIN, url=portal.url, rate_limiter=RateLimiter(0))
         assert await client.stations() == []
         assert client.generation == 2
 
 
 async def test_the_demo_account_is_of_generation_1(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
-    client = Client(http, None, time_zone=BERLIN, url=simulator.url, pacing=Pacing(0))
+    client = Client(http, None, time_zone=BERLIN, url=simulator.url, rate_limiter=RateLimiter(0))
     if simulator.speaks == {1}:
         assert len(await client.stations()) == 1
     else:

@@ -2,6 +2,6 @@
 
 from .auth import Credentials, digest_of
 from .client import PORTAL_URL, Client
-from .pacing import Pacing
+from .rate_limiter import RateLimiter
 
-__all__ = ["PORTAL_URL", "Client", "Credentials", "Pacing", "digest_of"]
+__all__ = ["PORTAL_URL", "Client", "Credentials", "RateLimiter", "digest_of"]

@@ -31,7 +31,7 @@ from .auth import (
     digest_of,
 )
 from .client import PORTAL_URL, Client
-from .pacing import PAUSE, Pacing
+from .rate_limiter import PAUSE, RateLimiter
 from .redaction import Redaction
 from .table import DECIMALS, DELIMITERS, CsvFormat, csv_header, csv_rows, record
 from .usage import RangeError, RangeProblem, UsagePart, UsageQuery, UsageType, read_usage
@@ -511,7 +511,7 @@ async def run(words: Sequence[str]) -> int:
         if credentials is not None:
             stand_ins.add("account-1", credentials.email)
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-            client = Client(http, credentials, time_zone=zone, url=arguments.url, pacing=Pacing(PAUSE))
+            client = Client(http, credentials, time_zone=zone, url=arguments.url, rate_limiter=RateLimiter(PAUSE))
             # A refused password is told at once; later it might be a portal under maintenance.
             await client.sign_in()
             await arguments.command(_Account(client, stand_ins, zone, as_json=arguments.json), arguments)

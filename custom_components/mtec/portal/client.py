@@ -27,8 +27,8 @@ from .auth import (
 from .generation1 import Generation1
 from .generation2 import Generation2
 from .journal import Journal
-from .pacing import Pacing
 from .parsing import Period
+from .rate_limiter import RateLimiter
 from .session import BackgroundSession, MovedError, Requester, Session, SignIn
 
 PORTAL_URL: Final = "https://energybutler.mtec-portal.com"
@@ -69,7 +69,7 @@ class Client:
     """An account on the portal at `url`. Every method raises a SourceError if the portal does not give what is asked.
 
     `credentials` None looks around with the public demo account. `time_zone` is the plant's: days begin at its
-    midnight, and moments are in it. Clients of one portal share one `pacing`. `generation` is that of the API which
+    midnight, and moments are in it. Clients of one portal share one `rate_limiter`. `generation` is that of the API which
     the portal spoke before, None if that is not known: it is tried first, and if the portal does not speak it, or not
     any more, the client finds the other by itself.
     """
@@ -81,13 +81,15 @@ class Client:
         *,
         time_zone: tzinfo,
         url: str = PORTAL_URL,
-        pacing: Pacing | None = None,
+        rate_limiter: RateLimiter | None = None,
         generation: int | None = None,
     ) -> None:
         self._time_zone = time_zone
         generations: tuple[Generation, ...] = (Generation1(time_zone), Generation2(time_zone))
         self._generations = sorted(generations, key=lambda each: each.number != generation)
-        self._session = Session(http, url, credentials, self._generations, pacing or Pacing(), spoken=generation)
+        self._session = Session(
+            http, url, credentials, self._generations, rate_limiter or RateLimiter(), spoken=generation
+        )
         self._requester: Requester = self._session
         self._month_of_summaries: tuple[str, int, int, date] | None = None
         self._rows_of_summaries: list[UsageRow] = []

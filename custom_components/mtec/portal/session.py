@@ -27,7 +27,8 @@ from .auth import (
 )
 from .body import ACCEPT_ENCODING, Body, read_body
 from .journal import Journal, shape
-from .pacing import PATIENCE, REFUSED_LOGINS, Pacing
+from .login_budget import REFUSED_LOGINS
+from .rate_limiter import PATIENCE, RateLimiter
 
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 
@@ -153,7 +154,7 @@ class Session:
         url: str,
         credentials: Credentials | None,
         generations: Sequence[SignIn],
-        pacing: Pacing,
+        rate_limiter: RateLimiter,
         *,
         spoken: int | None = None,
     ) -> None:
@@ -164,13 +165,13 @@ class Session:
         self._generations = generations
         self._sign_in = self._try_first = generations[0]
         self._spoken = spoken
-        self._pacing = pacing
+        self._limiter = rate_limiter
         self._login = asyncio.Lock()
         self._digest = "" if credentials is None else credentials.digest
-        self._logins = pacing.logins("" if credentials is None else credentials.email)
+        self._logins = rate_limiter.login_budget("" if credentials is None else credentials.email)
         self._token: str | None = None
         if self._logins.digest == self._digest and self._logins.token is not None:
-            self._token, self.generation = self._logins.token, self._logins.generation
+            self._token, self.generation = self._logins.token, self._logins.api_version
             self._spoken = self.generation
             self._sign_in = self._try_first = next(each for each in generations if each.number == self.generation)
         self.journal = Journal()
@@ -196,7 +197,7 @@ class Session:
         try:
             return await self._signed_in_exchange(request, background=background)
         except BusyError as error:
-            if not background and max(self._pacing.hold, error.retry_after or 0.0) > PATIENCE:
+            if not background and max(self._limiter.backoff_remaining, error.retry_after or 0.0) > PATIENCE:
                 raise
         return await self._signed_in_exchange(request, background=background)
 
@@ -254,14 +255,14 @@ class Session:
             try:
                 answer = await self._log_in(asked=asked)
             except SourceConnectionError, ResponseError:
-                logins.was_lost()
+                logins.record_failure()
                 raise
             if (token := self._sign_in.token(answer)) is None:
-                logins.was_lost()
+                logins.record_failure()
                 raise ResponseError("The portal's answer to the login has no token")
             logins.forget_refusals()
             self._token = logins.token = token
-            logins.generation = self.generation
+            logins.api_version = self.generation
             return token
 
     async def _log_in(self, *, asked: bool) -> Answer:
@@ -289,10 +290,10 @@ class Session:
                 self._sign_in, self.generation = sign_in, sign_in.number
                 self._spoken = sign_in.number
                 if not asked:
-                    self._logins.regain(sum(each.no_such_path for each in not_spoken))
+                    self._logins.refund(sum(each.no_such_path for each in not_spoken))
                 return answer
         for _ in refusals:
-            self._logins.was_refused()
+            self._logins.record_refusal()
         raise next(iter(refusals.values()), None) or ResponseError(str(not_spoken[0])) from None
 
     async def _log_in_with(self, sign_in: SignIn, *, asked: bool) -> Answer:
@@ -310,7 +311,7 @@ class Session:
         self.journal.requests += 1
         received: _Received | None = None
         try:
-            async with self._pacing.turn(background=background):
+            async with self._limiter.slot(background=background):
                 received = await self._receive(request, token)
                 answer = self._answer(received, request, token)
         except (SourceError, _SessionGoneError, _NotSpokenError) as error:
@@ -355,9 +356,9 @@ class Session:
         try:
             data = self._data(received, sign_in, token)
         except BusyError as error:
-            self._pacing.busy(error.retry_after)
+            self._limiter.record_busy(error.retry_after)
             raise
-        self._pacing.well()
+        self._limiter.record_success()
         answer = Answer(data, received.headers)
         if token is not None and token == self._token and (renewed := sign_in.renewed_token(answer)):
             self._token = self._logins.token = renewed
