@@ -16,8 +16,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import (
+    api_v2,
     digest_of,
-    generation2,
     rate_limiter,
 )
 from tests.home import Home, portal_at
@@ -93,7 +93,7 @@ async def simulator(
         return
     async with PortalSimulator(seed=1, now=now) as portal:
         portal.speaks = {generation}
-        monkeypatch.setattr(generation2, "_now", lambda zone: portal.clock.now().astimezone(zone))
+        monkeypatch.setattr(api_v2, "_now", lambda zone: portal.clock.now().astimezone(zone))
         yield portal
 
 

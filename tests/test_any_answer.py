@@ -20,6 +20,7 @@ import pytest
 
 from custom_components.mtec.portal import (
     Client,
+    Connection,
     Credentials,
     RateLimiter,
     digest_of,
@@ -100,7 +101,9 @@ class Bench:
                 simulator.speaks = {generation}
                 simulator.requests.clear()
                 credentials = Credentials("family@example.com", digest_of("sunshine"))
-                client = Client(self.http, credentials, time_zone=BERLIN, url=simulator.url, generation=generation)
+                client = Client(
+                    Connection(self.http, credentials, time_zone=BERLIN, url=simulator.url, api_version=generation)
+                )
                 self.bodies[generation] = []
                 self.answers[generation] = []
                 for question in QUESTIONS:
@@ -121,12 +124,14 @@ class Bench:
     def client(self, generation: int, url: str | None = None) -> Client:
         """Return a client that has a budget of its own."""
         return Client(
-            self.http,
-            CREDENTIALS,
-            time_zone=BERLIN,
-            url=url or self.portal.url,
-            rate_limiter=RateLimiter(0),
-            generation=generation,
+            Connection(
+                self.http,
+                CREDENTIALS,
+                time_zone=BERLIN,
+                url=url or self.portal.url,
+                rate_limiter=RateLimiter(0),
+                api_version=generation,
+            )
         )
 
     async def ask(self, generation: int, question: Callable[[Client], Awaitable[object]]) -> SourceError | None:
@@ -137,7 +142,7 @@ class Bench:
         except SourceError as error:
             return error
         _check(result)
-        json.dumps([answer.data for answer in client.journal.answers], ensure_ascii=False).encode()
+        json.dumps([answer.data for answer in client.request_log.answers], ensure_ascii=False).encode()
         return None
 
 
@@ -437,12 +442,14 @@ def test_no_secret_is_taken_for_a_code(bench: Bench, generation: int, secret: st
     )
     bench.portal.answer = lambda _: web.json_response({"code": prefix + secret}, headers={"token": RENEWED})
     client = Client(
-        bench.http,
-        credentials,
-        time_zone=BERLIN,
-        url=bench.portal.url,
-        rate_limiter=RateLimiter(0),
-        generation=generation,
+        Connection(
+            bench.http,
+            credentials,
+            time_zone=BERLIN,
+            url=bench.portal.url,
+            rate_limiter=RateLimiter(0),
+            api_version=generation,
+        )
     )
     with pytest.raises(SourceError, match="unusual code"):
         bench.runner.run(client.stations())

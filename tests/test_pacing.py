@@ -23,6 +23,7 @@ from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.portal import (
     Client,
+    Connection,
     Credentials,
     RateLimiter,
     digest_of,
@@ -69,7 +70,7 @@ async def http() -> AsyncGenerator[aiohttp.ClientSession]:
 def _client(
     http: aiohttp.ClientSession, url: str, limiter: RateLimiter, credentials: Credentials = CREDENTIALS
 ) -> Client:
-    return Client(http, credentials, time_zone=BERLIN, url=url, rate_limiter=limiter)
+    return Client(Connection(http, credentials, time_zone=BERLIN, url=url, rate_limiter=limiter))
 
 
 def _family(http: aiohttp.ClientSession, simulator: PortalSimulator, limiter: RateLimiter) -> Client:
@@ -92,7 +93,7 @@ async def test_one_at_a_time_with_a_pause_and_a_maximum_a_minute(
     clients = [
         _family(http, simulator, limiter),
         _client(http, simulator.url, limiter, Credentials("barn@example.com", digest_of("haystack"))),
-        _family(http, simulator, limiter).in_background(),
+        Client(_family(http, simulator, limiter).connection, background=True),
     ]
     await asyncio.gather(*(client.stations() for client in clients for _ in range(30)))
 
@@ -113,7 +114,7 @@ async def test_polling_goes_first_while_a_job_runs(
     limiter = RateLimiter()
     client = _family(http, simulator, limiter)
     await client.sign_in()
-    job = asyncio.gather(*(client.in_background().inverters(HOUSE.station_id) for _ in range(60)))
+    job = asyncio.gather(*(Client(client.connection, background=True).inverters(HOUSE.station_id) for _ in range(60)))
     for _ in range(3):
         while sum(map(is_background, simulator.requests)) % 15 != 14:
             await asyncio.sleep(0)
@@ -137,7 +138,7 @@ async def test_polling_goes_first_in_home_assistant(home: Home, set_up: SetUp) -
     coordinator, simulator = entry.runtime_data, home.simulator
     month = date(2026, 5, 1)
     days = (month + timedelta(days=number) for number in range(31))
-    client = coordinator.client.in_background()
+    client = Client(coordinator.client.connection, background=True)
     job = asyncio.gather(*(client.day_usage(HOUSE.station_id, day) for day in days))
     for count in (5, 10, 15, 20):
         while sum("queryStationCurve" in call.path for call in simulator.requests) < count:
@@ -533,7 +534,7 @@ async def test_both_login_paths_are_tried_in_turn_though_only_one_login_is_left(
             except SourceError:
                 freezer.tick(60)
         assert answered
-        assert client.generation == 2
+        assert client.api_version == 2
 
 
 async def test_login_that_was_lost_is_not_tried_again_at_once(
@@ -541,7 +542,9 @@ async def test_login_that_was_lost_is_not_tried_again_at_once(
 ) -> None:
     """What else is asked for in the same poll does not try: half a minute later it is tried."""
     async with odd_portal(lambda _: success({}), login=lambda _: success({})) as portal:
-        client = Client(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, rate_limiter=RateLimiter(0), generation=1)
+        client = Client(
+            Connection(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, rate_limiter=RateLimiter(0), api_version=1)
+        )
         with pytest.raises(ResponseError, match="no token"):
             await client.stations()
         assert len(portal.paths) == 1

@@ -47,6 +47,7 @@ from .models import (
 from .ownership import async_claim, async_owner, async_remove_devices
 from .portal import (
     Client,
+    Connection,
     Credentials,
     RateLimiter,
 )
@@ -116,12 +117,14 @@ def _client(
     hass: HomeAssistant, http: ClientSession, url: str, credentials: Credentials | None, generation: int | None
 ) -> Client:
     return Client(
-        http,
-        credentials,
-        time_zone=dt_util.get_default_time_zone(),
-        url=url,
-        rate_limiter=async_pacing(hass, url),
-        generation=generation,
+        Connection(
+            http,
+            credentials,
+            time_zone=dt_util.get_default_time_zone(),
+            url=url,
+            rate_limiter=async_pacing(hass, url),
+            api_version=generation,
+        )
     )
 
 
@@ -338,7 +341,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
     def _remember_generation(self) -> None:
         """Keep the generation of the portal's API for the next start."""
         known = self.config_entry.data
-        if known.get(CONF_GENERATION) != (found := self.client.generation):
+        if known.get(CONF_GENERATION) != (found := self.client.api_version):
             LOGGER.info("The portal speaks generation %s of its API", found)
             self.hass.config_entries.async_update_entry(self.config_entry, data={**known, CONF_GENERATION: found})
 

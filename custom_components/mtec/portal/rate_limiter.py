@@ -70,9 +70,9 @@ class RateLimiter:
         return self._login_budgets.setdefault(account.strip().casefold(), LoginBudget())
 
     def interval(self, poller: object, requests: int) -> float:
-        """Register a poller and return the shortest polling interval in seconds that the limit allows all pollers together.
+        """Register a poller and return the shortest polling interval in seconds that the limit allows.
 
-        `requests` is the number of requests of one of its polls.
+        `requests` is the number of requests of one of its polls. All pollers share the limit.
         """
         self._polls[poller] = requests
         return sum(self._polls.values()) * 60 / REQUESTS_A_MINUTE
@@ -137,9 +137,7 @@ class RateLimiter:
                     await sleep(self._wait(BACKGROUND_REQUESTS_A_MINUTE))
                     await self._no_foreground.wait()
                 async with self._request:
-                    if background and (
-                        self._foreground_polls or self._wait(BACKGROUND_REQUESTS_A_MINUTE) > self._pause
-                    ):
+                    if background and self._must_yield():
                         continue
                     if not background and (remaining := self.backoff_remaining) > PATIENCE:
                         raise BusyError("The portal was busy and is left alone for a while", remaining)
@@ -150,6 +148,10 @@ class RateLimiter:
                     finally:
                         self._next_start = monotonic() + self._pause
                     return
+
+    def _must_yield(self) -> bool:
+        """Return whether a background request has to wait again."""
+        return bool(self._foreground_polls) or self._wait(BACKGROUND_REQUESTS_A_MINUTE) > self._pause
 
     def _wait(self, requests_a_minute: int) -> float:
         """Return the seconds until the next request may start."""

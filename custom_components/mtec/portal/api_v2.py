@@ -1,4 +1,4 @@
-"""Generation 2 of the portal's API, `/monitor/`: its paths, payloads and names, turned into models.
+"""Version 2 of the portal's API, `/monitor/`: its paths, payloads and names, turned into models.
 
 The names are the portal's own, typos included. They were observed on the sister portal from 2024 to 2026.
 """
@@ -30,11 +30,9 @@ from custom_components.mtec.sources import (
 )
 
 from . import values
-from .auth import (
-    Credentials,
-)
+from .api import Answer, Request, Send
+from .auth import Credentials
 from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, usage_rows
-from .session import Answer, Request, Requester
 
 _PATH = "monitor/"
 _CHANNEL = 1
@@ -113,10 +111,10 @@ _UNIT_TOLERANCE = 3
 """The factor by which the product and the power may differ: they need not be of the same second."""
 
 
-class Generation2:
-    """Asks a session for what a caller wants to know, in the words of generation 2."""
+class ApiV2:
+    """Version 2 of the API."""
 
-    number = 2
+    version = 2
     auth_codes = True
 
     def __init__(self, time_zone: tzinfo) -> None:
@@ -149,11 +147,11 @@ class Generation2:
         """Return a request that is answered while the session is alive."""
         return _get("auth/info", useFor="1")
 
-    async def stations(self, session: Requester) -> list[Station]:
+    async def stations(self, send: Send) -> list[Station]:
         """Return the account's stations, however many pages they fill."""
         found: dict[str, Station] = {}
         for page in count(1):
-            records = required_rows(required(await session.request(_station_page(page))).get("records"))
+            records = required_rows(required(await send(_station_page(page))).get("records"))
             known = len(found)
             for record in records:
                 id_ = values.identifier(record.get("id"))
@@ -162,12 +160,12 @@ class Generation2:
                 break
         return list(found.values())
 
-    async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
+    async def inverters(self, send: Send, station_id: str) -> list[Inverter]:
         """Return the inverters of a station, wherever in its tree of devices they are.
 
         Where no device is said to be an inverter, it is the first that has a serial number, best one without a type.
         """
-        data = await session.request(_get(f"core/device/getListByStation/{station_id}"))
+        data = await send(_get(f"core/device/getListByStation/{station_id}"))
         if not isinstance(data, dict | list):
             raise ResponseError(f"The portal sent {type(data).__name__} instead of a list")
         devices = [node for node in _nodes(data) if _has_serial_number(node) or _device_type(node) == _INVERTER]
@@ -180,10 +178,10 @@ class Generation2:
         inverters = map(_inverter, found)
         return list({inverter.serial_number: inverter for inverter in inverters}.values())
 
-    async def station_reading(self, session: Requester, station_id: str) -> StationReading:
+    async def station_reading(self, send: Send, station_id: str) -> StationReading:
         """Return a station's values of now."""
         path = "core/power/station/overview/getSingleStationOverview"
-        overview = _Overview(required(await session.request(_get(path, id=station_id))))
+        overview = _Overview(required(await send(_get(path, id=station_id))))
         if overview.flag("allInverterOffline"):
             return StationReading()
         battery_power = _directed(
@@ -211,10 +209,10 @@ class Generation2:
             signal_strength=overview.number("rssi"),
         )
 
-    async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
+    async def inverter_reading(self, send: Send, station_id: str, serial_number: str) -> InverterReading:
         """Return an inverter's values of now: the newest of today."""
         now = _now(self._time_zone)
-        data = await session.request(
+        data = await send(
             _post(
                 "core/curve/device/queryRealTimeData",
                 {
@@ -250,14 +248,14 @@ class Generation2:
             measured=newest.measured(_TODAY, self._time_zone),
         )
 
-    async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
+    async def day_usage(self, send: Send, station_id: str, day: date, offset: int) -> DayUsage:
         """Return the 24 hours from midnight on at `offset` minutes east of UTC. There is no summary."""
-        data = await session.request(_chart(station_id, DAY, day.isoformat(), offset))
+        data = await send(_chart(station_id, DAY, day.isoformat(), offset))
         return DayUsage(points=curve_points(data, offset, self._time_zone), summary=DaySummary())
 
-    async def usage_rows(self, session: Requester, station_id: str, period: Period, offset: int) -> list[UsageRow]:
+    async def usage_rows(self, send: Send, station_id: str, period: Period, offset: int) -> list[UsageRow]:
         """Return the rows of a period that have data."""
-        data = await session.request(_chart(station_id, period.duration, str(period), offset))
+        data = await send(_chart(station_id, period.duration, str(period), offset))
         return usage_rows(data, period, self._time_zone)
 
 
@@ -266,11 +264,11 @@ def _now(time_zone: tzinfo) -> datetime:
 
 
 def _get(path: str, **params: str) -> Request:
-    return Request(generation=Generation2.number, method="GET", path=_PATH + path, params=params)
+    return Request(method="GET", path=_PATH + path, params=params)
 
 
 def _post(path: str, payload: Mapping[str, Any]) -> Request:
-    return Request(generation=Generation2.number, method="POST", path=_PATH + path, json=payload)
+    return Request(method="POST", path=_PATH + path, json=payload)
 
 
 def _station_page(page: int) -> Request:
