@@ -21,6 +21,7 @@ from custom_components.mtec.models import (
 )
 from custom_components.mtec.portal import (
     Client,
+    Connection,
 )
 from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows
 from custom_components.mtec.portal.usage import UsageQuery, UsageType, read_usage
@@ -59,7 +60,7 @@ async def export(days: int, path: Path) -> None:
     csv_format = CsvFormat()
     query = UsageQuery(type=UsageType.DAY, start=TODAY - timedelta(days=days - 1), end=TODAY, today=TODAY)
     async with aiohttp.ClientSession() as http:
-        client = SyntheticClient(http, None, time_zone=ZONE)
+        client = SyntheticClient(Connection(http, None, time_zone=ZONE))
         with WholeFile(path) as file:
             file.write(csv_header(query.type, csv_format))
             async for part in read_usage(client, "1", query):

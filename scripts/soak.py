@@ -21,7 +21,7 @@ from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component import plugins
 import pytest_socket
 
-from custom_components.mtec.portal import pacing
+from custom_components.mtec.portal import login_budget, rate_limiter
 from tests.home import SEED, most_in, portal_at
 from tests.household import Household, Names, household
 from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, Energies, PortalSimulator, Powers, plant_of
@@ -328,7 +328,11 @@ def _report(soak: Soak, before: float, started: float) -> bool:
         print(f"most often lost: {entity_id} {count}")
     for each in findings.invented[:20]:
         print(f"INVENTED: {each}")
-    return not findings.invented and in_an_hour <= pacing.LOGINS_AN_HOUR and in_a_minute <= pacing.REQUESTS_A_MINUTE
+    return (
+        not findings.invented
+        and in_an_hour <= login_budget.LOGINS_AN_HOUR
+        and in_a_minute <= rate_limiter.REQUESTS_A_MINUTE
+    )
 
 
 async def _run(arguments: argparse.Namespace, started: float) -> bool:
@@ -341,7 +345,7 @@ async def _run(arguments: argparse.Namespace, started: float) -> bool:
             await asyncio.sleep(0)
 
         # The event loop's clock stands still: waiting moves it.
-        vars(pacing)["sleep"] = sleep
+        vars(rate_limiter)["sleep"] = sleep
         async with portal_at(freezer, begin, arguments.generation) as portal:
             soak = Soak(freezer, portal, **vars(arguments))
             before = _memory()

@@ -16,9 +16,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import (
+    api_v2,
     digest_of,
-    generation2,
-    pacing,
+    rate_limiter,
 )
 from tests.home import Home, portal_at
 from tests.portal_simulator import PortalSimulator
@@ -53,7 +53,7 @@ def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """
     monkeypatch.setattr("custom_components.mtec.coordinator.PAUSE", 0)
     if "freezer" not in request.fixturenames:
-        monkeypatch.setattr(pacing, "REQUESTS_A_MINUTE", 10_000)
+        monkeypatch.setattr(rate_limiter, "REQUESTS_A_MINUTE", 10_000)
         return
     freezer: FrozenDateTimeFactory = request.getfixturevalue("freezer")
 
@@ -62,7 +62,7 @@ def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         freezer.tick(timedelta(microseconds=ceil(seconds * 1e6)))
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(pacing, "sleep", sleep)
+    monkeypatch.setattr(rate_limiter, "sleep", sleep)
 
 
 @pytest.fixture(params=[1, 2], ids=["generation1", "generation2"])
@@ -93,7 +93,7 @@ async def simulator(
         return
     async with PortalSimulator(seed=1, now=now) as portal:
         portal.speaks = {generation}
-        monkeypatch.setattr(generation2, "_now", lambda zone: portal.clock.now().astimezone(zone))
+        monkeypatch.setattr(api_v2, "_now", lambda zone: portal.clock.now().astimezone(zone))
         yield portal
 
 

@@ -14,7 +14,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.mtec.const import POLL_INTERVAL
 from custom_components.mtec.portal import (
-    pacing,
+    rate_limiter,
 )
 from tests.portal_simulator import Call, PlantDescription, PortalSimulator, plant_of
 
@@ -27,7 +27,7 @@ async def portal_at(freezer: FrozenDateTimeFactory, now: datetime, generation: i
     freezer.move_to(now)
     async with PortalSimulator(SEED, now, running=True) as portal:
         portal.speaks = {generation}
-        portal.sleep = vars(pacing)["sleep"]
+        portal.sleep = vars(rate_limiter)["sleep"]
         yield portal
 
 

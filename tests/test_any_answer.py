@@ -20,10 +20,11 @@ import pytest
 
 from custom_components.mtec.portal import (
     Client,
+    Connection,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
-    pacing,
+    rate_limiter,
 )
 from custom_components.mtec.sources import (
     SourceError,
@@ -100,7 +101,9 @@ class Bench:
                 simulator.speaks = {generation}
                 simulator.requests.clear()
                 credentials = Credentials("family@example.com", digest_of("sunshine"))
-                client = Client(self.http, credentials, time_zone=BERLIN, url=simulator.url, generation=generation)
+                client = Client(
+                    Connection(self.http, credentials, time_zone=BERLIN, url=simulator.url, api_version=generation)
+                )
                 self.bodies[generation] = []
                 self.answers[generation] = []
                 for question in QUESTIONS:
@@ -121,12 +124,14 @@ class Bench:
     def client(self, generation: int, url: str | None = None) -> Client:
         """Return a client that has a budget of its own."""
         return Client(
-            self.http,
-            CREDENTIALS,
-            time_zone=BERLIN,
-            url=url or self.portal.url,
-            pacing=Pacing(0),
-            generation=generation,
+            Connection(
+                self.http,
+                CREDENTIALS,
+                time_zone=BERLIN,
+                url=url or self.portal.url,
+                rate_limiter=RateLimiter(0),
+                api_version=generation,
+            )
         )
 
     async def ask(self, generation: int, question: Callable[[Client], Awaitable[object]]) -> SourceError | None:
@@ -137,7 +142,7 @@ class Bench:
         except SourceError as error:
             return error
         _check(result)
-        json.dumps([answer.data for answer in client.journal.answers], ensure_ascii=False).encode()
+        json.dumps([answer.data for answer in client.request_log.answers], ensure_ascii=False).encode()
         return None
 
 
@@ -170,7 +175,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, socket_enabled: None) -> Iterator[Ben
     async def sleep(_: float) -> None:
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(pacing, "sleep", sleep)
+    monkeypatch.setattr(rate_limiter, "sleep", sleep)
     with asyncio.Runner() as runner:
         bench = Bench(runner)
         runner.run(bench.open())
@@ -437,7 +442,14 @@ def test_no_secret_is_taken_for_a_code(bench: Bench, generation: int, secret: st
     )
     bench.portal.answer = lambda _: web.json_response({"code": prefix + secret}, headers={"token": RENEWED})
     client = Client(
-        bench.http, credentials, time_zone=BERLIN, url=bench.portal.url, pacing=Pacing(0), generation=generation
+        Connection(
+            bench.http,
+            credentials,
+            time_zone=BERLIN,
+            url=bench.portal.url,
+            rate_limiter=RateLimiter(0),
+            api_version=generation,
+        )
     )
     with pytest.raises(SourceError, match="unusual code"):
         bench.runner.run(client.stations())
@@ -462,7 +474,7 @@ def test_a_code_that_is_none_is_not_shown(bench: Bench, code: Any) -> None:
 
 
 def test_no_secret_in_a_repr() -> None:
-    pace = Pacing()
-    budget = pace.logins(EMAIL)
+    limiter = RateLimiter()
+    budget = limiter.login_budget(EMAIL)
     budget.digest, budget.token = CREDENTIALS.digest, TOKEN
-    assert not _leaks(f"{CREDENTIALS!r} {CREDENTIALS} {budget!r} {pace!r} {vars(pace).keys()}")
+    assert not _leaks(f"{CREDENTIALS!r} {CREDENTIALS} {budget!r} {limiter!r} {vars(limiter).keys()}")

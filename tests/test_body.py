@@ -246,11 +246,11 @@ def _values(tree: Any) -> int:
     ],
     ids=["names", "lists", "texts"],
 )
-async def test_the_journal_keeps_a_part_of_a_large_answer(http: aiohttp.ClientSession, data: Any) -> None:
+async def test_the_request_log_keeps_a_part_of_a_large_answer(http: aiohttp.ClientSession, data: Any) -> None:
     async with odd_portal(lambda _: success({"top10List": [], "more": data})) as portal:
         client = client_of(http, portal.url)
         await client.stations()
-    [answer] = [answer for answer in client.journal.answers if "login" not in answer.path]
+    [answer] = [answer for answer in client.request_log.answers if "login" not in answer.path]
     assert _values(answer.data) < 6000
     assert len(json.dumps(answer.data)) < 200_000
     assert "more" in str(answer.data) or "characters" in str(answer.data)

@@ -23,10 +23,11 @@ from custom_components.mtec.models import (
 )
 from custom_components.mtec.portal import (
     Client,
+    Connection,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
-    session as session_module,
+    transport,
 )
 from custom_components.mtec.sources import (
     AuthenticationError,
@@ -56,7 +57,11 @@ def client_of(
     pause: float = 0,
     generation: int | None = None,
 ) -> Client:
-    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(pause), generation=generation)
+    return Client(
+        Connection(
+            http, credentials, time_zone=BERLIN, url=url, rate_limiter=RateLimiter(pause), api_version=generation
+        )
+    )
 
 
 @pytest.fixture
@@ -337,16 +342,18 @@ async def test_requests_go_one_at_a_time_with_a_pause(
     http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int
 ) -> None:
     simulator.delay = 0.02
-    pacing = Pacing(0.05)
+    limiter = RateLimiter(0.05)
     digest = digest_of(simulator.accounts[VILLAGE].password)
     clients = [
         Client(
-            http,
-            Credentials(VILLAGE, digest),
-            time_zone=BERLIN,
-            url=simulator.url,
-            pacing=pacing,
-            generation=generation,
+            Connection(
+                http,
+                Credentials(VILLAGE, digest),
+                time_zone=BERLIN,
+                url=simulator.url,
+                rate_limiter=limiter,
+                api_version=generation,
+            )
         )
         for _ in range(2)
     ]
@@ -479,7 +486,7 @@ async def test_broken_connection(http: aiohttp.ClientSession, reply: bytes) -> N
 
 
 async def test_hanging_connection(http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "TIMEOUT", aiohttp.ClientTimeout(total=0.05))
+    monkeypatch.setattr(transport, "TIMEOUT", aiohttp.ClientTimeout(total=0.05))
     async with raw_server(None) as url:
         with pytest.raises(SourceConnectionError, match="in time"):
             await client_of(http, url).stations()
@@ -607,7 +614,7 @@ async def test_unknown_refusal_is_tried_in_the_other_generation(http: aiohttp.Cl
     async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
         client = client_of(http, portal.url)
         assert await client.stations() == []
-        assert client.generation == 2
+        assert client.api_version == 2
         assert [path for path in portal.paths if "login" in path] == ["/api/sys/login/manager", "/monitor/auth/login"]
 
 
@@ -656,7 +663,7 @@ async def test_no_more_than_three_refusals_whatever_refuses(http: aiohttp.Client
         client = client_of(http, portal.url)
         with pytest.raises(AuthenticationError):
             await client.sign_in()
-        budget = client._session._logins
+        budget = client.connection._auth.budget
         assert budget.refused == 2
         budget.not_before = 0.0
         with pytest.raises(AuthenticationError):
@@ -681,11 +688,13 @@ async def test_answer_to_an_old_token_does_not_replace_a_newer_one(http: aiohttp
         return web.json_response(success({"records": []}), headers={"token": f"{token} renewed"})
 
     async with odd_portal(answer, login=login) as portal:
-        pacing = Pacing(0)
-        client = Client(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, pacing=pacing, generation=2)
+        limiter = RateLimiter(0)
+        client = Client(
+            Connection(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, rate_limiter=limiter, api_version=2)
+        )
         await client.sign_in()
-        with pacing.polling():
-            job = asyncio.create_task(client.in_background().stations())
+        with limiter.foreground():
+            job = asyncio.create_task(Client(client.connection, background=True).stations())
             await asyncio.sleep(0.05)
             await client.sign_in()
         await job

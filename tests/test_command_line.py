@@ -17,7 +17,7 @@ import pytest
 
 from custom_components.mtec.portal import (
     __main__ as command_line,
-    pacing as pacing_module,
+    rate_limiter,
 )
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator, plant_of
 
@@ -40,9 +40,9 @@ def generation() -> int:
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command_line, "PAUSE", 0)
-    monkeypatch.setattr(pacing_module, "FIRST_HOLD", 0.001)
+    monkeypatch.setattr(rate_limiter, "FIRST_BACKOFF", 0.001)
     for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
-        monkeypatch.setattr(pacing_module, name, 100_000)
+        monkeypatch.setattr(rate_limiter, name, 100_000)
     for name in ("MTEC_EMAIL", "MTEC_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TZ", "Europe/Berlin")

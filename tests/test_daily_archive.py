@@ -17,7 +17,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.mtec.portal import (
-    pacing as pacing_module,
+    rate_limiter,
 )
 from tests.conftest import SetUp
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
@@ -43,7 +43,7 @@ async def folder(
     """Let Home Assistant have the blueprint, and a folder on a network storage."""
     freezer.move_to("2026-06-29T10:00:00Z")
     for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
-        monkeypatch.setattr(pacing_module, name, 100_000)
+        monkeypatch.setattr(rate_limiter, name, 100_000)
     await hass.config.async_set_time_zone("Europe/Berlin")
     hass.config.config_dir = str(tmp_path / "config")
     target = tmp_path / "config" / "blueprints" / "automation" / "mtec"

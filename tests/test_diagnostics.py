@@ -22,8 +22,8 @@ from custom_components.mtec.models import (
     Inverter,
     Station,
 )
-from custom_components.mtec.portal.journal import ANSWERS_OF_A_PATH, Journal
-from custom_components.mtec.portal.redaction import Redaction
+from custom_components.mtec.portal.redaction import Redactor
+from custom_components.mtec.portal.request_log import ANSWERS_OF_A_PATH, RequestLog
 from tests.conftest import NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
@@ -93,7 +93,7 @@ async def test_account(
 
     session = found["session"]
     # The other generation is tried first.
-    assert session["error_counts"] == ({} if generation == 1 else {"NotSpokenError": 1})
+    assert session["error_counts"] == ({} if generation == 1 else {"ApiVersionChangedError": 1})
     assert len(found["answers"]) == session["requests"] - len(session["last_errors"])
     assert found["pacing"]["requests_last_hour"] == session["requests"]
     assert session["logins"] == 1
@@ -204,15 +204,15 @@ async def test_never_set_up(hass: HomeAssistant, hass_client: ClientSessionGener
 # What is private
 
 
-def test_stand_ins_are_consistent() -> None:
-    redaction = Redaction()
-    assert redaction.station(Station(id="12345678901", name="Haus")) == "station-1"
-    assert redaction.station(Station(id="12345678902", name="Stall")) == "station-2"
-    assert redaction.inverter(Inverter(name="12", serial_number="EB123", model=None)) == "inverter-1"
-    assert redaction.station(Station(id="12345678901", name="Haus")) == "station-1"
-    assert redaction.text("HAUS (12345678902) and EB123") == "name-of-station-1 (station-2) and inverter-1"
-    assert redaction.text("Haushalt") == "Haushalt"
-    assert redaction.text("12") == "name-of-inverter-1"
+def test_pseudonyms_are_consistent() -> None:
+    redactor = Redactor()
+    assert redactor.station(Station(id="12345678901", name="Haus")) == "station-1"
+    assert redactor.station(Station(id="12345678902", name="Stall")) == "station-2"
+    assert redactor.inverter(Inverter(name="12", serial_number="EB123", model=None)) == "inverter-1"
+    assert redactor.station(Station(id="12345678901", name="Haus")) == "station-1"
+    assert redactor.redact_text("HAUS (12345678902) and EB123") == "name-of-station-1 (station-2) and inverter-1"
+    assert redactor.redact_text("Haushalt") == "Haushalt"
+    assert redactor.redact_text("12") == "name-of-inverter-1"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_stand_ins_are_consistent() -> None:
     ],
 )
 def test_what_looks_private_is_replaced(private: str) -> None:
-    shown = Redaction().text(private)
+    shown = Redactor().redact_text(private)
     assert not [word for word in private.split() if any(map(str.isdigit, word)) and word in shown]
     assert "@" not in shown
 
@@ -259,7 +259,7 @@ def test_what_looks_private_is_replaced(private: str) -> None:
     ],
 )
 def test_private_value_of_an_answer(key: str, value: Any) -> None:
-    shown = Redaction().answer({key: value})
+    shown = Redactor().redact_answer({key: value})
     assert shown.keys() == {key}
     assert str(value) not in str(shown[key])
 
@@ -288,19 +288,19 @@ def test_private_value_of_an_answer(key: str, value: Any) -> None:
     ],
 )
 def test_harmless_value_of_an_answer(key: str, value: Any) -> None:
-    assert Redaction().answer({key: value}) == {key: value}
+    assert Redactor().redact_answer({key: value}) == {key: value}
 
 
 def test_value_of_a_field_that_is_private() -> None:
-    assert Redaction().answer([{"field": "Latitude", "value": 48.1}]) == [
+    assert Redactor().redact_answer([{"field": "Latitude", "value": 48.1}]) == [
         {"field": "Latitude", "value": "id-1 (float)"}
     ]
 
 
 def test_ids_as_names() -> None:
-    redaction = Redaction()
-    redaction.station(Station(id="1641023978845093891", name="Haus"))
-    assert redaction.answer({"1641023978845093891": {"pac": 1}, "EB083P2304180127": 2}) == {
+    redactor = Redactor()
+    redactor.station(Station(id="1641023978845093891", name="Haus"))
+    assert redactor.redact_answer({"1641023978845093891": {"pac": 1}, "EB083P2304180127": 2}) == {
         "station-1": {"pac": 1},
         "id-1": 2,
     }
@@ -309,18 +309,18 @@ def test_ids_as_names() -> None:
 # What is kept
 
 
-def test_journal_is_small() -> None:
-    journal = Journal()
+def test_request_log_is_small() -> None:
+    log = RequestLog()
     for number in range(100):
-        journal.answered("chart", {"date": number}, {"curve": [{"power": row} for row in range(288)]})
-    assert len(journal.answers) == ANSWERS_OF_A_PATH
-    assert len(journal.answers[-1].data["curve"]) == 5
+        log.record_answer("chart", {"date": number}, {"curve": [{"power": row} for row in range(288)]})
+    assert len(log.answers) == ANSWERS_OF_A_PATH
+    assert len(log.answers[-1].data["curve"]) == 5
     deep: Any = []
     for _ in range(900):
         deep = [deep]
-    journal.answered("deep", None, deep)
-    journal.answered("long", None, "x" * 10_000)
-    assert len(str(journal.answers)) < 30_000
+    log.record_answer("deep", None, deep)
+    log.record_answer("long", None, "x" * 10_000)
+    assert len(str(log.answers)) < 30_000
 
 
 # System health

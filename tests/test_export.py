@@ -31,7 +31,7 @@ from custom_components.mtec.models import (
     CurvePoint,
 )
 from custom_components.mtec.portal import (
-    pacing as pacing_module,
+    rate_limiter,
     usage as usage_module,
 )
 from custom_components.mtec.portal.table import CsvFormat, csv_rows, csv_text
@@ -59,8 +59,8 @@ def generation(request: pytest.FixtureRequest) -> int:
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the tests ask more often than a portal would like."""
     for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
-        monkeypatch.setattr(pacing_module, name, 100_000)
-    monkeypatch.setattr(pacing_module, "FIRST_HOLD", 0.001)
+        monkeypatch.setattr(rate_limiter, name, 100_000)
+    monkeypatch.setattr(rate_limiter, "FIRST_BACKOFF", 0.001)
     monkeypatch.setattr(usage_module, "RETRY_AFTER", (0.01, 0.01, 0.01))
 
 

@@ -25,7 +25,7 @@ from custom_components.mtec.diagnostics import async_get_config_entry_diagnostic
 from custom_components.mtec.portal import (
     digest_of,
 )
-from custom_components.mtec.portal.pacing import REQUESTS_A_MINUTE
+from custom_components.mtec.portal.rate_limiter import REQUESTS_A_MINUTE
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.home import SEED, Home, most_in
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, plant_of

@@ -13,8 +13,9 @@ from custom_components.mtec.models import (
 )
 from custom_components.mtec.portal import (
     Client,
+    Connection,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
 )
 from tests.conftest import GENERATION1, NOON
@@ -32,7 +33,7 @@ async def http() -> AsyncGenerator[aiohttp.ClientSession]:
 
 
 def client_of(http: aiohttp.ClientSession, url: str, credentials: Credentials | None = CREDENTIALS) -> Client:
-    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(0), generation=1)
+    return Client(Connection(http, credentials, time_zone=BERLIN, url=url, rate_limiter=RateLimiter(0), api_version=1))
 
 
 def field(name: str, value: Any, unit: Any = None) -> dict[str, Any]:

@@ -28,8 +28,9 @@ from custom_components.mtec.models import (
 )
 from custom_components.mtec.portal import (
     Client,
+    Connection,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
 )
 from custom_components.mtec.sources import (
@@ -59,7 +60,11 @@ def client_of(
     http: aiohttp.ClientSession, simulator: PortalSimulator, generation: int | None = None, email: str = VILLAGE
 ) -> Client:
     credentials = Credentials(email, digest_of(simulator.accounts[email].password))
-    return Client(http, credentials, time_zone=BERLIN, url=simulator.url, pacing=Pacing(0), generation=generation)
+    return Client(
+        Connection(
+            http, credentials, time_zone=BERLIN, url=simulator.url, rate_limiter=RateLimiter(0), api_version=generation
+        )
+    )
 
 
 def logins(simulator: PortalSimulator) -> list[int]:
@@ -204,7 +209,7 @@ def signed_in(_: web.Request) -> web.StreamResponse:
 
 def odd_client(http: aiohttp.ClientSession, url: str) -> Client:
     credentials = Credentials("someone@example.com", "0" * 32)
-    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=Pacing(0), generation=2)
+    return Client(Connection(http, credentials, time_zone=BERLIN, url=url, rate_limiter=RateLimiter(0), api_version=2))
 
 
 @pytest.mark.parametrize(
@@ -570,7 +575,7 @@ async def test_it_is_found(
     simulator.speaks, simulator.silent_page = speaks, silent_page
     client = client_of(http, simulator, known)
     assert len(await client.stations()) == 3
-    assert client.generation == found
+    assert client.api_version == found
     assert logins(simulator) == tried
 
 
@@ -582,7 +587,7 @@ async def test_neither_is_spoken(http: aiohttp.ClientSession, simulator: PortalS
     with pytest.raises(ResponseError) as raised:
         await client.sign_in()
     assert type(raised.value) is ResponseError
-    assert client.generation is None
+    assert client.api_version is None
     assert logins(simulator) == [2, 1]
 
 
@@ -647,13 +652,13 @@ async def test_answers_of_a_portal_that_does_not_speak_it(http: aiohttp.ClientSe
 
     async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
         credentials = Credentials("someone@example.com", "0" * 32)
-        client = Client(http, credentials, time_zone=BERLIN, url=portal.url, pacing=Pacing(0))
+        client = Client(Connection(http, credentials, time_zone=BERLIN, url=portal.url, rate_limiter=RateLimiter(0)))
         assert await client.stations() == []
-        assert client.generation == 2
+        assert client.api_version == 2
 
 
 async def test_the_demo_account_is_of_generation_1(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
-    client = Client(http, None, time_zone=BERLIN, url=simulator.url, pacing=Pacing(0))
+    client = Client(Connection(http, None, time_zone=BERLIN, url=simulator.url, rate_limiter=RateLimiter(0)))
     if simulator.speaks == {1}:
         assert len(await client.stations()) == 1
     else:
@@ -695,13 +700,13 @@ async def test_a_client_follows_the_portal(
         simulator.speaks = {before}
         client = client_of(http, simulator)
         answer = await ask(client, question)
-        assert client.generation == before
+        assert client.api_version == before
         for now in (after, before, after):
             # As if some time had passed: logins are limited.
-            client._session._logins.left = 3
+            client.connection._auth.budget.left = 3
             simulator.speaks = {now}
             assert await ask(client, question) == answer
-            assert client.generation == now
+            assert client.api_version == now
 
 
 @DIRECTIONS
@@ -731,7 +736,7 @@ async def test_a_path_that_is_not_there_is_not_a_move(http: aiohttp.ClientSessio
         for _ in range(5):
             with pytest.raises(ResponseError, match="404"):
                 await client.station_reading("1")
-        assert client.generation == 2
+        assert client.api_version == 2
         assert portal.paths.count(LOGINS[2]) == 1
         assert LOGINS[1] not in portal.paths
 

@@ -36,7 +36,7 @@ from custom_components.mtec.history.spread import Energy, hours_of_day, spread
 from custom_components.mtec.history.statistics import PastHour, Series, async_series
 from custom_components.mtec.home_assistant_internals import Row
 from custom_components.mtec.portal import (
-    pacing as pacing_module,
+    rate_limiter,
 )
 from tests.conftest import GENERATION1, GENERATION2, SetUp
 from tests.portal_simulator import BARN, FARM, HOUSE, Plant, PlantDescription, PortalSimulator, plant_of
@@ -73,7 +73,7 @@ async def _fast(hass: HomeAssistant, freezer: FrozenDateTimeFactory, monkeypatch
     freezer.move_to(INSTALLED)
     await hass.config.async_set_time_zone("Europe/Berlin")
     for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
-        monkeypatch.setattr(pacing_module, name, 100_000)
+        monkeypatch.setattr(rate_limiter, name, 100_000)
     monkeypatch.setattr(importer, "RETRY_AFTER", (0.0,))
     logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
     hass.loop.set_debug(False)  # It takes half of the time.

@@ -95,7 +95,7 @@ async def _load_account(
 ) -> MockConfigEntry:
     for module, name, value in (
         ("coordinator", "PAUSE", 0),
-        ("portal.pacing", "REQUESTS_A_MINUTE", 10_000),
+        ("portal.rate_limiter", "REQUESTS_A_MINUTE", 10_000),
         ("history.importer", "LONGEST_WAIT", 0),
     ):
         monkeypatch.setattr(importlib.import_module(f"custom_components.{DOMAIN}.{module}"), name, value)

@@ -23,14 +23,15 @@ from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.portal import (
     Client,
+    Connection,
     Credentials,
-    Pacing,
+    RateLimiter,
     digest_of,
 )
-from custom_components.mtec.portal.pacing import (
+from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
-    FIRST_HOLD,
-    LONGEST_HOLD,
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
     PAUSE,
     REQUESTS_A_MINUTE,
 )
@@ -66,12 +67,14 @@ async def http() -> AsyncGenerator[aiohttp.ClientSession]:
         yield session
 
 
-def _client(http: aiohttp.ClientSession, url: str, pacing: Pacing, credentials: Credentials = CREDENTIALS) -> Client:
-    return Client(http, credentials, time_zone=BERLIN, url=url, pacing=pacing)
+def _client(
+    http: aiohttp.ClientSession, url: str, limiter: RateLimiter, credentials: Credentials = CREDENTIALS
+) -> Client:
+    return Client(Connection(http, credentials, time_zone=BERLIN, url=url, rate_limiter=limiter))
 
 
-def _family(http: aiohttp.ClientSession, simulator: PortalSimulator, pacing: Pacing) -> Client:
-    return _client(http, simulator.url, pacing, Credentials(FAMILY, digest_of("sunshine")))
+def _family(http: aiohttp.ClientSession, simulator: PortalSimulator, limiter: RateLimiter) -> Client:
+    return _client(http, simulator.url, limiter, Credentials(FAMILY, digest_of("sunshine")))
 
 
 def is_login(call: Call) -> bool:
@@ -86,11 +89,11 @@ async def test_one_at_a_time_with_a_pause_and_a_maximum_a_minute(
     http: aiohttp.ClientSession, simulator: PortalSimulator
 ) -> None:
     """Whoever asks: several callers, several accounts, in the background or not."""
-    pacing = Pacing()
+    limiter = RateLimiter()
     clients = [
-        _family(http, simulator, pacing),
-        _client(http, simulator.url, pacing, Credentials("barn@example.com", digest_of("haystack"))),
-        _family(http, simulator, pacing).in_background(),
+        _family(http, simulator, limiter),
+        _client(http, simulator.url, limiter, Credentials("barn@example.com", digest_of("haystack"))),
+        Client(_family(http, simulator, limiter).connection, background=True),
     ]
     await asyncio.gather(*(client.stations() for client in clients for _ in range(30)))
 
@@ -108,15 +111,15 @@ async def test_polling_goes_first_while_a_job_runs(
     http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
 ) -> None:
     """Once a poll has begun, the job asks nothing before it is over but what it was asking; yet it gets on."""
-    pacing = Pacing()
-    client = _family(http, simulator, pacing)
+    limiter = RateLimiter()
+    client = _family(http, simulator, limiter)
     await client.sign_in()
-    job = asyncio.gather(*(client.in_background().inverters(HOUSE.station_id) for _ in range(60)))
+    job = asyncio.gather(*(Client(client.connection, background=True).inverters(HOUSE.station_id) for _ in range(60)))
     for _ in range(3):
         while sum(map(is_background, simulator.requests)) % 15 != 14:
             await asyncio.sleep(0)
         begun = len(simulator.requests)
-        with pacing.polling():
+        with limiter.foreground():
             for _ in range(6):
                 await client.station_reading(HOUSE.station_id)
         polled = simulator.requests[begun:]
@@ -135,7 +138,7 @@ async def test_polling_goes_first_in_home_assistant(home: Home, set_up: SetUp) -
     coordinator, simulator = entry.runtime_data, home.simulator
     month = date(2026, 5, 1)
     days = (month + timedelta(days=number) for number in range(31))
-    client = coordinator.client.in_background()
+    client = Client(coordinator.client.connection, background=True)
     job = asyncio.gather(*(client.day_usage(HOUSE.station_id, day) for day in days))
     for count in (5, 10, 15, 20):
         while sum("queryStationCurve" in call.path for call in simulator.requests) < count:
@@ -154,8 +157,8 @@ async def test_busy_answers_back_off_with_jitter(
     http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
 ) -> None:
     """Each busy answer in a row doubles the time the portal is left alone, up to a limit; an answer ends that."""
-    pacing = Pacing()
-    client = _family(http, simulator, pacing)
+    limiter = RateLimiter()
+    client = _family(http, simulator, limiter)
     await client.sign_in()
     simulator.faults.add("busy")
     holds = []
@@ -164,15 +167,15 @@ async def test_busy_answers_back_off_with_jitter(
         with pytest.raises(BusyError):
             await client.stations()
         assert len(simulator.requests) - asked <= 2
-        holds.append(pacing.hold)
+        holds.append(limiter.backoff_remaining)
         asked = len(simulator.requests)
-        if pacing.hold > 10:
+        if limiter.backoff_remaining > 10:
             with pytest.raises(BusyError, match="left alone"):
                 await client.stations()
             assert len(simulator.requests) == asked
-        freezer.tick(pacing.hold + 0.1)
+        freezer.tick(limiter.backoff_remaining + 0.1)
     assert all(later > earlier for earlier, later in pairwise(holds[:5]))
-    assert all(LONGEST_HOLD <= hold <= LONGEST_HOLD * 1.25 for hold in holds[8:])
+    assert all(LONGEST_BACKOFF <= hold <= LONGEST_BACKOFF * 1.25 for hold in holds[8:])
     assert len({round(hold, 3) for hold in holds[8:]}) > 1
 
     simulator.faults.clear()
@@ -180,18 +183,20 @@ async def test_busy_answers_back_off_with_jitter(
     simulator.faults.add("http_503", times=1)
     before = simulator.clock.now()
     await client.stations()
-    assert timedelta(seconds=FIRST_HOLD) <= simulator.clock.now() - before < timedelta(seconds=FIRST_HOLD * 1.25 + 1)
+    assert (
+        timedelta(seconds=FIRST_BACKOFF) <= simulator.clock.now() - before < timedelta(seconds=FIRST_BACKOFF * 1.25 + 1)
+    )
 
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
     [
         ("90", 90),
-        ("120.5", FIRST_HOLD),
-        ("soon", FIRST_HOLD),
+        ("120.5", FIRST_BACKOFF),
+        ("soon", FIRST_BACKOFF),
         ("999999", LONGEST_RETRY_AFTER),
         (150, 150),
-        (-60, FIRST_HOLD),
+        (-60, FIRST_BACKOFF),
     ],
 )
 async def test_retry_after_is_honoured(
@@ -216,12 +221,12 @@ async def test_retry_after_is_honoured(
         return answers[-1](request)
 
     async with odd_portal(answer) as portal:
-        pacing = Pacing()
-        client = _client(http, portal.url, pacing)
+        limiter = RateLimiter()
+        client = _client(http, portal.url, limiter)
         with pytest.raises(BusyError):
             await client.stations()
         if seconds > 10:
-            assert seconds <= pacing.hold <= seconds * 1.25
+            assert seconds <= limiter.backoff_remaining <= seconds * 1.25
             freezer.tick(seconds - 15)
             asked = len(portal.paths)
             with pytest.raises(BusyError, match="left alone"):
@@ -261,14 +266,14 @@ async def test_pause_of_years_is_one_of_an_hour(
 
 def test_hold_does_not_shrink() -> None:
     """A busy answer without a word on the time is no reason to come back before the time that another asked for."""
-    pacing = Pacing()
-    pacing.busy(600)
-    pacing.busy(None)
-    assert 590 < pacing.hold <= 750
-    pacing.busy(1200)
-    assert pacing.hold > 1190
-    pacing.busy(999999999)
-    assert pacing.hold <= 3600 * 1.25
+    limiter = RateLimiter()
+    limiter.record_busy(600)
+    limiter.record_busy(None)
+    assert 590 < limiter.backoff_remaining <= 750
+    limiter.record_busy(1200)
+    assert limiter.backoff_remaining > 1190
+    limiter.record_busy(999999999)
+    assert limiter.backoff_remaining <= 3600 * 1.25
 
 
 @pytest.mark.parametrize("fault", ["reset", "hang", "http_503", "malformed"])
@@ -276,7 +281,7 @@ async def test_pause_after_a_request_that_failed(
     http: aiohttp.ClientSession, simulator: PortalSimulator, fault: str
 ) -> None:
     """The next one comes no sooner than after one that succeeded."""
-    client = _family(http, simulator, Pacing())
+    client = _family(http, simulator, RateLimiter())
     await client.sign_in()
     simulator.faults.add(fault, times=1)
     for _ in range(2):
@@ -389,8 +394,8 @@ async def test_never_more_than_ten_logins_an_hour(
     faults: dict[str, float],
 ) -> None:
     """Whatever the portal answers, for five hours; nor more than three refused logins in a row."""
-    pacing = Pacing(0)
-    clients = [_family(http, simulator, pacing) for _ in range(2)]
+    limiter = RateLimiter(0)
+    clients = [_family(http, simulator, limiter) for _ in range(2)]
     for name, probability in faults.items():
         simulator.faults.add(name, probability=probability)
     for _ in range(600):
@@ -411,7 +416,7 @@ async def test_refused_requests_do_not_become_logins(
     http: aiohttp.ClientSession, freezer: FrozenDateTimeFactory, status: int
 ) -> None:
     async with odd_portal(lambda _: web.Response(status=status)) as portal:
-        client = _client(http, portal.url, Pacing(0))
+        client = _client(http, portal.url, RateLimiter(0))
         logins: list[float] = []
         for minute in range(240):
             known = sum("/login" in path for path in portal.paths)
@@ -455,7 +460,7 @@ async def test_logins_that_nobody_asked_for_are_three_and_one_more_each_quarter_
     http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
 ) -> None:
     """A portal that forgets every session at once."""
-    client = _family(http, simulator, Pacing(0))
+    client = _family(http, simulator, RateLimiter(0))
     simulator.faults.add("expired")
     began = simulator.clock.now()
     while simulator.clock.now() - began < timedelta(hours=2):
@@ -478,7 +483,7 @@ async def test_login_paths_that_do_not_exist_cost_logins_too(
         return web.Response(status=status, text="<html>")
 
     async with odd_portal(lambda _: web.Response(status=404), login=login) as portal:
-        client = _client(http, portal.url, Pacing(0))
+        client = _client(http, portal.url, RateLimiter(0))
         for minute in range(300):
             with pytest.raises(SourceError):
                 await (client.sign_in() if minute % 7 == 0 else client.stations())
@@ -492,7 +497,7 @@ async def test_unasked_login_paths_leave_the_rest_to_the_person(
 ) -> None:
     """Of ten in an hour."""
     async with odd_portal(lambda _: web.Response(status=404), login=lambda _: web.Response(status=404)) as portal:
-        client = _client(http, portal.url, Pacing(0))
+        client = _client(http, portal.url, RateLimiter(0))
         for _ in range(59):
             with pytest.raises(SourceError):
                 await client.stations()
@@ -519,21 +524,21 @@ async def test_both_login_paths_are_tried_in_turn_though_only_one_login_is_left(
         return web.Response(status=404)
 
     async with odd_portal(lambda _: success({"records": []}), login=login) as portal:
-        pacing = Pacing(0)
+        limiter = RateLimiter(0)
         for _ in range(120):
             with pytest.raises(SourceError):
-                await _client(http, portal.url, pacing).stations()
+                await _client(http, portal.url, limiter).stations()
             freezer.tick(60)
         well = True
         answered = 0
         for _ in range(31):
-            client = _client(http, portal.url, pacing)
+            client = _client(http, portal.url, limiter)
             try:
                 answered += await client.stations() == []
             except SourceError:
                 freezer.tick(60)
         assert answered
-        assert client.generation == 2
+        assert client.api_version == 2
 
 
 async def test_login_that_was_lost_is_not_tried_again_at_once(
@@ -541,7 +546,9 @@ async def test_login_that_was_lost_is_not_tried_again_at_once(
 ) -> None:
     """What else is asked for in the same poll does not try: half a minute later it is tried."""
     async with odd_portal(lambda _: success({}), login=lambda _: success({})) as portal:
-        client = Client(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, pacing=Pacing(0), generation=1)
+        client = Client(
+            Connection(http, CREDENTIALS, time_zone=BERLIN, url=portal.url, rate_limiter=RateLimiter(0), api_version=1)
+        )
         with pytest.raises(ResponseError, match="no token"):
             await client.stations()
         assert len(portal.paths) == 1
@@ -559,7 +566,7 @@ async def test_login_that_was_lost_is_not_tried_again_at_once(
 async def test_login_that_nobody_answered_is_not_tried_again_at_once(
     http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
 ) -> None:
-    client = _family(http, simulator, Pacing(0))
+    client = _family(http, simulator, RateLimiter(0))
     simulator.faults.add("reset")
     with pytest.raises(SourceError):
         await client.stations()

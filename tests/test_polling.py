@@ -11,8 +11,8 @@ from homeassistant.config_entries import ConfigEntryState
 import pytest
 
 from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
-from custom_components.mtec.portal.generation1 import Generation1
-from custom_components.mtec.portal.generation2 import Generation2
+from custom_components.mtec.portal.api_v1 import ApiV1
+from custom_components.mtec.portal.api_v2 import ApiV2
 from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnreadableError
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
@@ -34,7 +34,7 @@ def break_reading(
     monkeypatch: pytest.MonkeyPatch, method: str, error: Callable[[], Exception], id_: str = HOUSE.station_id
 ) -> None:
     """Let what asks for something have an error where it is about one station, or about none."""
-    for generation in (Generation1, Generation2):
+    for generation in (ApiV1, ApiV2):
         read = getattr(generation, method)
 
         async def broken(*args: Any, read: Callable[..., Any] = read) -> Any:

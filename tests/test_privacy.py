@@ -28,7 +28,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.models import Inverter, Station
 from custom_components.mtec.portal import PORTAL_URL, digest_of
-from custom_components.mtec.portal.redaction import Redaction
+from custom_components.mtec.portal.redaction import Redactor
 from tests.conftest import VILLAGE, SetUp
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import FARM, HOUSE, PortalSimulator
@@ -239,10 +239,10 @@ async def test_refusals_of_the_portal(
 ) -> None:
     """Errors that name a station of three letters."""
     entry = await set_up()
-    redaction = Redaction()
-    redaction.station(Station(id="1", name="Vyk"))
+    redactor = Redactor()
+    redactor.station(Station(id="1", name="Vyk"))
     for sentence in ("The portal refuses: Vyk is offline", "no (Vyk)", "vyk", "Vyk_1", "at_Vyk", "Vyk,Vyk"):
-        assert "vyk" not in redaction.text(sentence).lower()
+        assert "vyk" not in redactor.redact_text(sentence).lower()
     simulator.accounts[VILLAGE].stations.clear()
     await entry.runtime_data.async_refresh()
     found = await diagnostics_of(hass, hass_client, entry)
@@ -264,8 +264,8 @@ async def test_names_in_an_answer_that_is_no_envelope(hass: HomeAssistant, hass_
     assert seen_of(set(), found) == set()
     for cut in ('"Erika', '"Erika \\"Mustermann', '"Erika \\'):
         shape = f'The answer: {{"status": "str (3 characters)", {cut}'
-        assert Redaction().shape(shape) == 'The answer: {"status": "str (3 characters)", '
-    assert Redaction().shape("The answer: no JSON of 5 bytes") == "The answer: no JSON of 5 bytes"
+        assert Redactor().redact_shape(shape) == 'The answer: {"status": "str (3 characters)", '
+    assert Redactor().redact_shape("The answer: no JSON of 5 bytes") == "The answer: no JSON of 5 bytes"
 
 
 async def test_address_of_a_portal_of_ones_own_is_hidden_and_of_the_usual_one_shown(
@@ -291,12 +291,12 @@ def test_text_of_a_person_is_not_shown_under_any_name(text: str) -> None:
         *("errorCode", "runStatus", "batteryMode", "deviceModel", "firmwareVersion", "label", "date", "dateStamp"),
         *("time", "remark", "name", "id", "iecPath", "status", "type", "msg", "a", ""),
     ):
-        shown = Redaction().answer({key: text})
+        shown = Redactor().redact_answer({key: text})
         assert list(shown) == [key] or key == ""
         [value] = shown.values()
         assert text.strip() not in value, key
         assert f"({len(text)} characters)" in value
-    [name] = Redaction().answer({text: 1})
+    [name] = Redactor().redact_answer({text: 1})
     assert text not in name or text == "vykPower"
 
 
@@ -311,7 +311,7 @@ def test_number_of_a_person_is_not_shown() -> None:
         "birthDate": "1961-03-04",
         "contactPhone": 112,
     }
-    shown = Redaction().answer(answer)
+    shown = Redactor().redact_answer(answer)
     assert shown["owner"] == {"first": "id-1 (int)", "last": ["id-2 (float)", "id-3 (int)"]}
     assert shown["userInfo"] == {"code": "id-4 (int)"}
     for key in ("remark", "pac", "faultFlag1", "dataTime", "birthDate", "contactPhone"):
@@ -345,7 +345,7 @@ def test_number_of_a_person_is_not_shown() -> None:
     ],
 )
 def test_what_a_developer_needs_is_shown(key: str, value: Any) -> None:
-    assert Redaction().answer({key: value}) == {key: value}
+    assert Redactor().redact_answer({key: value}) == {key: value}
 
 
 @pytest.mark.parametrize(
@@ -366,11 +366,11 @@ def test_what_a_developer_needs_is_shown(key: str, value: Any) -> None:
     ],
 )
 def test_everything_else_is_its_length_and_kind(key: str, value: str, shown: str) -> None:
-    assert Redaction().answer({key: value}) == {key: shown}
+    assert Redactor().redact_answer({key: value}) == {key: shown}
 
 
 def test_equal_texts_are_seen_to_be_equal() -> None:
-    shown = Redaction().answer([{"remark": "Erika"}, {"title": "Jörg"}, {"other": "Erika"}])
+    shown = Redactor().redact_answer([{"remark": "Erika"}, {"title": "Jörg"}, {"other": "Erika"}])
     assert shown == [
         {"remark": "text-1 (5 characters)"},
         {"title": "text-2 (4 characters)"},
@@ -379,28 +379,28 @@ def test_equal_texts_are_seen_to_be_equal() -> None:
 
 
 def test_text_that_is_found_in_an_answer_does_not_stand_for_words_of_our_own() -> None:
-    redaction = Redaction()
-    redaction.answer({"remark": "unavailable"})
-    assert redaction.text("The portal is unavailable") == "The portal is unavailable"
+    redactor = Redactor()
+    redactor.redact_answer({"remark": "unavailable"})
+    assert redactor.redact_text("The portal is unavailable") == "The portal is unavailable"
 
 
 def test_name_of_a_station_is_hidden_in_words_of_the_platform() -> None:
-    redaction = Redaction()
-    redaction.station(Station(id="1641023978845093891", name="Off"))
-    redaction.inverter(Inverter(name="MHT", serial_number="EB083P2304180127", model=None))
-    assert redaction.answer({"stationStatusTip": "Off grid", "modelType": "MHT-10K-25", "runStatus": "off"}) == {
+    redactor = Redactor()
+    redactor.station(Station(id="1641023978845093891", name="Off"))
+    redactor.inverter(Inverter(name="MHT", serial_number="EB083P2304180127", model=None))
+    assert redactor.redact_answer({"stationStatusTip": "Off grid", "modelType": "MHT-10K-25", "runStatus": "off"}) == {
         "stationStatusTip": "text-1 (8 characters)",
         "modelType": "text-2 (10 characters)",
         "runStatus": "name-of-station-1",
     }
-    assert redaction.model("MHT-10K-25") == "text-2 (10 characters)"
-    assert redaction.model("8.0-3P-25A") == "8.0-3P-25A"
+    assert redactor.redact_model_name("MHT-10K-25") == "text-2 (10 characters)"
+    assert redactor.redact_model_name("8.0-3P-25A") == "8.0-3P-25A"
 
 
 def test_short_name_that_is_a_number_hides_no_reading() -> None:
-    redaction = Redaction()
-    redaction.inverter(Inverter(name="2", serial_number="EB083P2304180127", model=None))
-    assert redaction.answer({"deviceType": 2, "workStatus": "2", "deviceName": "2"}) == {
+    redactor = Redactor()
+    redactor.inverter(Inverter(name="2", serial_number="EB083P2304180127", model=None))
+    assert redactor.redact_answer({"deviceType": 2, "workStatus": "2", "deviceName": "2"}) == {
         "deviceType": 2,
         "workStatus": "2",
         "deviceName": "name-of-inverter-1",
@@ -408,10 +408,12 @@ def test_short_name_that_is_a_number_hides_no_reading() -> None:
 
 
 def test_half_an_emoji_and_numbers_without_end_can_be_written_as_json() -> None:
-    redaction = Redaction()
-    redaction.station(Station(id="1\ud83c", name="Vyk \ud83c"))
+    redactor = Redactor()
+    redactor.station(Station(id="1\ud83c", name="Vyk \ud83c"))
     odd = {"a\ud83c": "b\udc00", "date": 10**400, "pac": float("inf"), "soc": 10**400, "name": "Vyk \ud83c"}
-    shown = json.dumps([redaction.answer(odd), redaction.text("c\ud83d"), redaction.parsed({"d\ud83d": "e\ud83d"})])
+    shown = json.dumps(
+        [redactor.redact_answer(odd), redactor.redact_text("c\ud83d"), redactor.redact_data({"d\ud83d": "e\ud83d"})]
+    )
     assert "\\ud8" not in shown and "\\udc" not in shown and "0000" not in shown
     assert "name-of-station-1" in shown
 

@@ -215,7 +215,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
                 return None, _ERRORS[type(error)]
         taken = {entry.title for entry in self._async_current_entries()}
         self._title = title_of([station.name for station in stations], taken)
-        return client.generation, None if stations else "no_stations"
+        return client.api_version, None if stations else "no_stations"
 
 
 class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):

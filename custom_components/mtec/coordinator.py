@@ -47,10 +47,11 @@ from .models import (
 from .ownership import async_claim, async_owner, async_remove_devices
 from .portal import (
     Client,
+    Connection,
     Credentials,
-    Pacing,
+    RateLimiter,
 )
-from .portal.pacing import PATIENCE, PAUSE
+from .portal.rate_limiter import PATIENCE, PAUSE
 from .presence import is_present
 from .sources import (
     AuthenticationError,
@@ -62,7 +63,7 @@ from .stale import Absences
 from .time_limit import OutOfTimeError, TimeLimit, UnreadableError
 from .titles import log_name
 
-_PACINGS: HassKey[dict[str, Pacing]] = HassKey(f"{DOMAIN}_pacings")
+_PACINGS: HassKey[dict[str, RateLimiter]] = HassKey(f"{DOMAIN}_pacings")
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -73,9 +74,9 @@ type MtecConfigEntry = ConfigEntry[MtecCoordinator]
 
 
 @callback
-def async_pacing(hass: HomeAssistant, url: str) -> Pacing:
+def async_pacing(hass: HomeAssistant, url: str) -> RateLimiter:
     """Return the pacing of the portal at `url`, one for all accounts on it."""
-    return hass.data.setdefault(_PACINGS, {}).setdefault(portal_key(url), Pacing(PAUSE))
+    return hass.data.setdefault(_PACINGS, {}).setdefault(portal_key(url), RateLimiter(PAUSE))
 
 
 def portal_key(url: str) -> str:
@@ -116,12 +117,14 @@ def _client(
     hass: HomeAssistant, http: ClientSession, url: str, credentials: Credentials | None, generation: int | None
 ) -> Client:
     return Client(
-        http,
-        credentials,
-        time_zone=dt_util.get_default_time_zone(),
-        url=url,
-        pacing=async_pacing(hass, url),
-        generation=generation,
+        Connection(
+            http,
+            credentials,
+            time_zone=dt_util.get_default_time_zone(),
+            url=url,
+            rate_limiter=async_pacing(hass, url),
+            api_version=generation,
+        )
     )
 
 
@@ -273,7 +276,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         # When Home Assistant starts, all accounts ask for everything at once.
         limit = TimeLimit(longest if self._listed_any else 2 * longest)
         try:
-            with self.pacing.polling():
+            with self.pacing.foreground():
                 data = await self._async_look_up(limit)
                 parts: list[Part[Any]] = [*data.stations.values(), *data.inverters.values()]
                 everything = [*parts, *data.balances.values()]
@@ -303,7 +306,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
                 continue
             asked_at = part.asked_at
             # While the portal is to be left alone nothing is asked: next time it is the turn of what was left out.
-            if self.pacing.hold <= PATIENCE:
+            if self.pacing.backoff_remaining <= PATIENCE:
                 part.asked_at = started
             await part.async_poll(limit)
             # What had the whole time for itself has had its turn.
@@ -338,7 +341,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
     def _remember_generation(self) -> None:
         """Keep the generation of the portal's API for the next start."""
         known = self.config_entry.data
-        if known.get(CONF_GENERATION) != (found := self.client.generation):
+        if known.get(CONF_GENERATION) != (found := self.client.api_version):
             LOGGER.info("The portal speaks generation %s of its API", found)
             self.hass.config_entries.async_update_entry(self.config_entry, data={**known, CONF_GENERATION: found})
 

@@ -15,8 +15,8 @@ from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator, Part
 from .models import Inverter, Station
 from .portal import PORTAL_URL
-from .portal.journal import Journal, LastAnswer, LastError
-from .portal.redaction import Redaction, Shown
+from .portal.redaction import Redactor, Shown
+from .portal.request_log import LastAnswer, LastError, RequestLog
 
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry) -> dict[str, Any]:
@@ -37,34 +37,34 @@ async def _async_diagnostics(
 ) -> dict[str, Any]:
     integration = await async_get_integration(hass, DOMAIN)
     versions = {"integration": str(integration.version), "home_assistant": ha_version}
-    redaction = Redaction()
-    for private, stand_in in (
+    redactor = Redactor()
+    for private, pseudonym in (
         (entry.data.get(CONF_EMAIL), "email"),
         (entry.data.get(CONF_DIGEST), "digest"),
         (entry.title, "title"),
         (hass.config.location_name, "home"),
     ):
-        redaction.learn(private, stand_in)
+        redactor.learn(private, pseudonym)
     if entry.data[CONF_URL] != PORTAL_URL:
-        redaction.learn(entry.data[CONF_URL], "portal")
-        redaction.learn(URL(entry.data[CONF_URL]).authority, "portal")
-        redaction.learn(URL(entry.data[CONF_URL]).host, "portal")
+        redactor.learn(entry.data[CONF_URL], "portal")
+        redactor.learn(URL(entry.data[CONF_URL]).authority, "portal")
+        redactor.learn(URL(entry.data[CONF_URL]).host, "portal")
     # There is none if the account was never set up since the start.
     coordinator: MtecCoordinator | None = getattr(entry, "runtime_data", None)
     if coordinator is not None:
-        _learn(coordinator, redaction)
-    _learn_others(hass, entry, redaction)
-    account = {} if coordinator is None else _account(coordinator, redaction, wanted)
+        _learn(coordinator, redactor)
+    _learn_others(hass, entry, redactor)
+    account = {} if coordinator is None else _account(coordinator, redactor, wanted)
     return {
         "versions": versions,
         "now": dt_util.utcnow().isoformat(),
-        "entry": redaction.parsed(
+        "entry": redactor.redact_data(
             {
                 "state": entry.state,
                 "reason": entry.reason,
             }
         )
-        | {"data": redaction.answer(_data(entry)), "options": redaction.answer(entry.options)},
+        | {"data": redactor.redact_answer(_data(entry)), "options": redactor.redact_answer(entry.options)},
         **account,
     }
 
@@ -74,28 +74,28 @@ def _data(entry: MtecConfigEntry) -> dict[str, Any]:
     return {key: Shown(value) if value == PORTAL_URL else value for key, value in entry.data.items()}
 
 
-def _learn(coordinator: MtecCoordinator, redaction: Redaction) -> None:
+def _learn(coordinator: MtecCoordinator, redactor: Redactor) -> None:
     """Learn the stations and inverters in the order of the portal."""
     for station in coordinator.data.stations.values():
-        redaction.station(Station(id=station.id, name=station.name))
+        redactor.station(Station(id=station.id, name=station.name))
     for inverter in coordinator.data.inverters.values():
-        stand_in = redaction.inverter(Inverter(name=inverter.name, serial_number=inverter.id, model=None))
-        redaction.learn(coordinator.client.device_ids.get(inverter.id), f"id-of-{stand_in}")
+        pseudonym = redactor.inverter(Inverter(name=inverter.name, serial_number=inverter.id, model=None))
+        redactor.learn(coordinator.client.device_ids.get(inverter.id), f"id-of-{pseudonym}")
 
 
-def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redaction: Redaction) -> None:
+def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redactor: Redactor) -> None:
     """Learn the stations and inverters that are not followed, or not listed any more."""
     for id_, name in entry.options.get(CONF_IGNORED_STATIONS, {}).items():
-        redaction.station(Station(id=id_, name=name))
+        redactor.station(Station(id=id_, name=name))
     for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id):
         kind = "station" if device.via_device_id is None else "inverter"
         for _, id_ in device.identifiers:
-            stand_in = redaction.stand_in(kind, id_)
-            redaction.learn(device.name, f"name-of-{stand_in}")
-            redaction.learn(device.name_by_user, f"name-of-{stand_in}")
+            pseudonym = redactor.pseudonym(kind, id_)
+            redactor.learn(device.name, f"name-of-{pseudonym}")
+            redactor.learn(device.name_by_user, f"name-of-{pseudonym}")
 
 
-def _account(coordinator: MtecCoordinator, redaction: Redaction, wanted: Callable[[Part[Any]], bool]) -> dict[str, Any]:
+def _account(coordinator: MtecCoordinator, redactor: Redactor, wanted: Callable[[Part[Any]], bool]) -> dict[str, Any]:
     """Return what a coordinator knows of those stations and inverters that are wanted."""
     data, client = coordinator.data, coordinator.client
     parts = {
@@ -110,24 +110,27 @@ def _account(coordinator: MtecCoordinator, redaction: Redaction, wanted: Callabl
         for name in (part.id, client.device_ids.get(part.id, part.id))
     }
     return {
-        "poll": redaction.parsed(
+        "poll": redactor.redact_data(
             {
                 "interval": coordinator.update_interval and coordinator.update_interval.total_seconds(),
                 "last_update_success": coordinator.last_update_success,
                 "last_exception": _error(coordinator.last_exception),
-                "generation": client.generation,
+                "generation": client.api_version,
+                "power_units": dict(client.power_units),
                 "not_listed_since": coordinator.absences.as_dict(),
             }
         ),
         "pacing": asdict(coordinator.pacing.statistics),
-        "session": _session(client.journal, redaction),
-        **{kind: [_part(part, redaction) for part in found] for kind, found in parts.items()},
-        "answers": [_answer(answer, redaction) for answer in client.journal.answers if not _is_about(answer, unwanted)],
+        "session": _session(client.request_log, redactor),
+        **{kind: [_part(part, redactor) for part in found] for kind, found in parts.items()},
+        "answers": [
+            _answer(answer, redactor) for answer in client.request_log.answers if not _is_about(answer, unwanted)
+        ],
     }
 
 
-def _part(part: Part[Any], redaction: Redaction) -> dict[str, Any]:
-    known: dict[str, Any] = redaction.parsed(
+def _part(part: Part[Any], redactor: Redactor) -> dict[str, Any]:
+    known: dict[str, Any] = redactor.redact_data(
         {
             "id": part.id,
             "station": part.station_id,
@@ -138,33 +141,33 @@ def _part(part: Part[Any], redaction: Redaction) -> dict[str, Any]:
             "reading": part.reading,
         }
     )
-    return known | {"model": redaction.model(part.device_info.get("model"))}
+    return known | {"model": redactor.redact_model_name(part.device_info.get("model"))}
 
 
-def _session(journal: Journal, redaction: Redaction) -> Any:
-    return redaction.parsed(
+def _session(log: RequestLog, redactor: Redactor) -> Any:
+    return redactor.redact_data(
         {
-            "began": journal.began,
-            "last_success": journal.last_success,
-            "last_login": journal.last_login,
-            "requests": journal.requests,
-            "logins": journal.logins,
-            "error_counts": journal.error_counts,
-            "last_errors": [_noted(error, redaction) for error in journal.errors.values()],
+            "began": log.began,
+            "last_success": log.last_success,
+            "last_login": log.last_login,
+            "requests": log.requests,
+            "logins": log.logins,
+            "error_counts": log.error_counts,
+            "last_errors": [_noted(error, redactor) for error in log.errors.values()],
         }
     )
 
 
-def _noted(error: LastError, redaction: Redaction) -> dict[str, Any]:
-    return asdict(error) | {"notes": [redaction.shape(note) for note in error.notes]}
+def _noted(error: LastError, redactor: Redactor) -> dict[str, Any]:
+    return asdict(error) | {"notes": [redactor.redact_shape(note) for note in error.notes]}
 
 
-def _answer(answer: LastAnswer, redaction: Redaction) -> dict[str, Any]:
+def _answer(answer: LastAnswer, redactor: Redactor) -> dict[str, Any]:
     return {
         "at": answer.at.isoformat(),
-        "path": redaction.text(answer.path),
-        "question": redaction.answer(answer.question),
-        "data": redaction.answer(answer.data),
+        "path": redactor.redact_text(answer.path),
+        "question": redactor.redact_answer(answer.question),
+        "data": redactor.redact_answer(answer.data),
     }
 
 

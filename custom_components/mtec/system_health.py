@@ -36,7 +36,7 @@ async def _async_reachable(hass: HomeAssistant, urls: list[str]) -> Any:
 
 def _last_success_of(entry: MtecConfigEntry) -> datetime | None:
     coordinator = getattr(entry, "runtime_data", None)
-    return None if coordinator is None else coordinator.client.journal.last_success
+    return None if coordinator is None else coordinator.client.request_log.last_success
 
 
 def _last_success(moments: list[datetime | None]) -> Any:

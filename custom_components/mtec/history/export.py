@@ -19,6 +19,7 @@ from custom_components.mtec.models import (
     DaySummary,
     StationReading,
 )
+from custom_components.mtec.portal import Client
 from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows, record
 from custom_components.mtec.portal.usage import RangeError, UsagePart, UsageQuery, UsageReport, UsageType, read_usage
 from custom_components.mtec.portal.whole_file import WholeFile
@@ -144,7 +145,7 @@ class UsageExport:
 
     async def _async_parts(self, report: UsageReport) -> AsyncGenerator[UsagePart]:
         """Yield the usage part by part, reported, and show how far it is."""
-        client = self.entry.runtime_data.client.in_background()
+        client = Client(self.entry.runtime_data.client.connection, background=True)
         parts = read_usage(client, self.station.id, self.query)
         async with ProgressNotification(self.hass, station=self.station.name) as progress, aclosing(parts):
             async for part in parts:

@@ -23,6 +23,7 @@ from custom_components.mtec.home_assistant_internals import (
 from custom_components.mtec.models import (
     StationReading,
 )
+from custom_components.mtec.portal import Client
 from custom_components.mtec.sources import (
     SourceError,
 )
@@ -117,7 +118,7 @@ class HistoryJobs:
     def _run(self, entry: MtecConfigEntry, station: Part[StationReading], job: _Job, *, patient: bool) -> Running:
         work = HistoryImport(
             hass=self.hass,
-            client=entry.runtime_data.client.in_background(),
+            client=Client(entry.runtime_data.client.connection, background=True),
             station_id=station.id,
             start=None if job["start"] is None else date.fromisoformat(job["start"]),
             resolution=Resolution(job["resolution"]),

@@ -30,9 +30,9 @@ from .auth import (
     Credentials,
     digest_of,
 )
-from .client import PORTAL_URL, Client
-from .pacing import PAUSE, Pacing
-from .redaction import Redaction
+from .client import PORTAL_URL, Client, Connection
+from .rate_limiter import PAUSE, RateLimiter
+from .redaction import Redactor
 from .table import DECIMALS, DELIMITERS, CsvFormat, csv_header, csv_rows, record
 from .usage import RangeError, RangeProblem, UsagePart, UsageQuery, UsageType, read_usage
 from .whole_file import WholeFile
@@ -75,24 +75,24 @@ class _StandIns:
 
     def __init__(self, *, hide: bool) -> None:
         self.hide = hide
-        self._redaction = Redaction()
+        self._redactor = Redactor()
 
     def add(self, stand_in: str, *secrets: str) -> None:
         """Show `stand_in` instead of each of these."""
         for secret in secrets:
-            self._redaction.learn(secret, stand_in)
+            self._redactor.learn(secret, stand_in)
 
     def shown(self, text: str) -> str:
         """Return an id, name, serial number or e-mail as it is shown."""
-        return self._redaction.known(text) or "hidden" if self.hide else text
+        return self._redactor.known(text) or "hidden" if self.hide else text
 
     def model(self, model: str | None) -> str | None:
         """Return the name of an inverter's model as it is shown."""
-        return self._redaction.model(model) if self.hide else model
+        return self._redactor.redact_model_name(model) if self.hide else model
 
     def message(self, text: str) -> str:
         """Return a text from outside as it is shown."""
-        return self._redaction.text(text) if self.hide else text
+        return self._redactor.redact_text(text) if self.hide else text
 
 
 class _Account:
@@ -204,7 +204,7 @@ async def _show_usage(account: _Account, arguments: argparse.Namespace) -> None:
             type=UsageType(arguments.type), start=arguments.start, end=arguments.end, today=account.today
         )
         station = await account.the_station(arguments.station)
-        parts = read_usage(account.client.in_background(), station.id, query)
+        parts = read_usage(Client(account.client.connection, background=True), station.id, query)
         async with aclosing(parts):
             await _write_usage(parts, query.type, csv_format, arguments.file, as_json=account.as_json)
     except RangeError as error:
@@ -511,7 +511,9 @@ async def run(words: Sequence[str]) -> int:
         if credentials is not None:
             stand_ins.add("account-1", credentials.email)
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-            client = Client(http, credentials, time_zone=zone, url=arguments.url, pacing=Pacing(PAUSE))
+            client = Client(
+                Connection(http, credentials, time_zone=zone, url=arguments.url, rate_limiter=RateLimiter(PAUSE))
+            )
             # A refused password is told at once; later it might be a portal under maintenance.
             await client.sign_in()
             await arguments.command(_Account(client, stand_ins, zone, as_json=arguments.json), arguments)

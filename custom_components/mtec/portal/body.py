@@ -1,4 +1,4 @@
-"""The body of an answer: read up to a limit, unpacked, and parsed where that holds up nobody."""
+"""The body of a response: read up to a limit, decompressed, and parsed without blocking the event loop."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,32 +17,35 @@ from custom_components.mtec.sources import (
 from .values import encodable
 
 LARGEST: Final = 8 * 1024 * 1024
-"""Bytes of a body at the most. A day of an inverter, the largest answer known, has some hundred kB."""
+"""Maximum bytes of a body. The largest known answer, a day of an inverter, has some hundred kB."""
 LARGEST_PACKED: Final = 1024 * 1024
-"""Bytes of a body at the most that comes compressed."""
+"""Maximum bytes of a compressed body."""
 DEEPEST: Final = 1000
-"""Lists and objects in one another at the most. Known answers have less than ten; many more take seconds to parse."""
+"""Maximum nesting of lists and objects. Known answers have less than ten; a deep one takes seconds to parse."""
 
 ACCEPT_ENCODING: Final = "gzip, deflate"
-"""What `read_body` can unpack."""
+"""The compressions that `read_body` supports."""
 
 _LARGE = 64 * 1024
-"""Bytes from which on a body is parsed in a thread."""
+"""A body with more bytes is parsed in a thread."""
 
 _ZLIB_METHOD = 8
-"""The lower half of the first byte of deflated data with a header of zlib's; some servers leave that out."""
+"""The lower half of the first byte of deflated data with a zlib header, which some servers leave out."""
 
 _SURROGATES = re.compile(
     r"(\\\\|\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2})|\\u[dD][89a-fA-F][\da-fA-F]{2}", re.ASCII
 )
-"""How JSON writes a backslash or a surrogate pair, which is the group, or half of one."""
+"""An escaped backslash or surrogate pair, which is the group, or half a pair."""
 _NO_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^\[\]{}"]++', re.DOTALL)
-"""Texts, ended or not, and all else but the brackets of lists and objects."""
+"""Everything but the brackets of lists and objects: strings, even without an end, and text between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of an answer. `is_json` tells whether it is JSON, and `tree` what that says. `size` is in bytes."""
+    """The body of a response. `tree` is the parsed JSON if `is_json`.
+
+    `is_page` is whether it looks like HTML. `size` is in bytes.
+    """
 
     size: int
     is_page: bool = False
@@ -51,23 +54,23 @@ class Body:
 
 
 async def read_body(response: aiohttp.ClientResponse) -> Body:
-    """Return the body of a response, which has to be requested without automatic decompression.
+    """Return the body of a response that was requested without automatic decompression.
 
-    Raises ResponseError if it is too large or compressed in a way that was not asked for, SourceConnectionError if its
-    compression is damaged, and what aiohttp raises if the connection breaks.
+    Raises ResponseError if it is too large or its compression was not asked for, SourceConnectionError if the
+    compressed data is damaged, and aiohttp.ClientError if the connection breaks.
     """
     encoding = response.headers.get("Content-Encoding", "").strip().lower().removeprefix("x-")
     if encoding in {"", "identity"}:
         raw = await _read(response, LARGEST)
-        return await asyncio.to_thread(_parsed, raw) if len(raw) > _LARGE else _parsed(raw)
+        return await asyncio.to_thread(_parse, raw) if len(raw) > _LARGE else _parse(raw)
     if encoding not in {"gzip", "deflate"}:
         raise ResponseError("The portal's answer is compressed in a way that was not asked for")
     packed = await _read(response, LARGEST_PACKED)
-    return await asyncio.to_thread(_unpacked_and_parsed, packed, encoding)
+    return await asyncio.to_thread(_decompress_and_parse, packed, encoding)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return the bytes of a body. Raises ResponseError at the latest when `limit` bytes are read and there are more."""
+    """Return the bytes of a body. Raises ResponseError if there are more than `limit`."""
     read = bytearray()
     if (response.content_length or 0) <= limit:
         async for chunk in response.content.iter_any():
@@ -83,12 +86,12 @@ def _too_large() -> ResponseError:
     return ResponseError("The portal's answer is too large")
 
 
-def _unpacked_and_parsed(packed: bytes, encoding: str) -> Body:
-    return _parsed(_unpacked(packed, encoding) if packed else packed)
+def _decompress_and_parse(packed: bytes, encoding: str) -> Body:
+    return _parse(_decompress(packed, encoding) if packed else packed)
 
 
-def _unpacked(packed: bytes, encoding: str) -> bytes:
-    """Return what was compressed. Raises SourceConnectionError if it is damaged, ResponseError if it is too large."""
+def _decompress(packed: bytes, encoding: str) -> bytes:
+    """Return decompressed data. Raises SourceConnectionError if it is damaged, ResponseError if it is too large."""
     if encoding == "gzip":
         window = 16 + zlib.MAX_WBITS
     else:
@@ -105,7 +108,7 @@ def _unpacked(packed: bytes, encoding: str) -> bytes:
     return body
 
 
-def _parsed(raw: bytes) -> Body:
+def _parse(raw: bytes) -> Body:
     body = Body(size=len(raw), is_page=raw.lstrip()[:1] == b"<")
     try:
         text = encodable(raw.decode(json.detect_encoding(raw), "surrogatepass"))
@@ -118,7 +121,7 @@ def _parsed(raw: bytes) -> Body:
 
 
 def _is_too_deep(text: str) -> bool:
-    """Return whether a JSON text has too many lists and objects in one another; to parse it would take long."""
+    """Return whether the lists and objects of a JSON text are nested too deeply to be parsed quickly."""
     if text.count("[") + text.count("{") <= DEEPEST:
         return False
     depth = 0

@@ -1,9 +1,9 @@
-"""What a caller can ask the portal for."""
+"""The client of M-TEC's portal: what can be asked, in whichever version of its API the portal answers."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from copy import copy
 from datetime import date, datetime, time, timedelta, tzinfo
-from typing import Final, Protocol, Self
+from functools import partial
+from typing import Any, Final
 
 import aiohttp
 
@@ -18,60 +18,32 @@ from custom_components.mtec.models import (
     UsageRow,
 )
 from custom_components.mtec.sources import (
+    AuthenticationError,
+    BusyError,
     ResponseError,
+    SourceError,
 )
 
-from .auth import (
-    Credentials,
-)
-from .generation1 import Generation1
-from .generation2 import Generation2
-from .journal import Journal
-from .pacing import Pacing
+from .api import Api, Request, Send
+from .api_v1 import ApiV1
+from .api_v2 import ApiV2
+from .auth import Auth, Credentials, Login
+from .login_budget import REFUSED_LOGINS
 from .parsing import Period
-from .session import BackgroundSession, MovedError, Requester, Session, SignIn
+from .rate_limiter import PATIENCE, RateLimiter
+from .request_log import RequestLog
+from .transport import ApiVersionChangedError, TokenExpiredError, Transport
 
 PORTAL_URL: Final = "https://energybutler.mtec-portal.com"
 """M-TEC's own portal."""
 
 
-class Generation(SignIn, Protocol):
-    """A generation of the API: what can be asked in its words. `offset` is in minutes east of UTC."""
+class Connection:
+    """An account's connection to the portal at `url`, shared by its clients.
 
-    @property
-    def device_ids(self) -> Mapping[str, str]:
-        """The portal's ids of inverters by serial number, where it knows them by another."""
-
-    @property
-    def power_units(self) -> Mapping[str, str]:
-        """The unit of powers sent without one by the inverter's serial number, as far as it is found out."""
-
-    async def stations(self, session: Requester) -> list[Station]:
-        """Return the account's stations."""
-
-    async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
-        """Return the inverters of a station."""
-
-    async def station_reading(self, session: Requester, station_id: str) -> StationReading:
-        """Return a station's values of now."""
-
-    async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
-        """Return an inverter's values of now."""
-
-    async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
-        """Return the 24 hours from midnight on at `offset`; the summary is empty if the portal has none."""
-
-    async def usage_rows(self, session: Requester, station_id: str, period: Period, offset: int) -> list[UsageRow]:
-        """Return the rows of a period that have data."""
-
-
-class Client:
-    """An account on the portal at `url`. Every method raises a SourceError if the portal does not give what is asked.
-
-    `credentials` None looks around with the public demo account. `time_zone` is the plant's: days begin at its
-    midnight, and moments are in it. Clients of one portal share one `pacing`. `generation` is that of the API which
-    the portal spoke before, None if that is not known: it is tried first, and if the portal does not speak it, or not
-    any more, the client finds the other by itself.
+    `credentials` None is the public demo account. `time_zone` is the plant's. All connections to one portal share one
+    `rate_limiter`. `api_version` is the version in which the portal answered before, None if that is not known: it is
+    tried first.
     """
 
     def __init__(
@@ -81,72 +53,226 @@ class Client:
         *,
         time_zone: tzinfo,
         url: str = PORTAL_URL,
-        pacing: Pacing | None = None,
-        generation: int | None = None,
+        rate_limiter: RateLimiter | None = None,
+        api_version: int | None = None,
     ) -> None:
-        self._time_zone = time_zone
-        generations: tuple[Generation, ...] = (Generation1(time_zone), Generation2(time_zone))
-        self._generations = sorted(generations, key=lambda each: each.number != generation)
-        self._session = Session(http, url, credentials, self._generations, pacing or Pacing(), spoken=generation)
-        self._requester: Requester = self._session
+        self.time_zone = time_zone
+        self._limiter = rate_limiter or RateLimiter()
+        self._auth = Auth(credentials, self._limiter.login_budget("" if credentials is None else credentials.email))
+        self._transport = Transport(http, url, self._limiter, self._auth.secrets)
+        apis: tuple[Api, ...] = (ApiV1(time_zone), ApiV2(time_zone))
+        self._apis = sorted(apis, key=lambda api: api.version != api_version)
+        self._api: Api | None = None
+        self._known_version = api_version
+        if self._auth.token is not None:
+            self._api = next(api for api in self._apis if api.version == self._auth.budget.api_version)
+            self._known_version = self._api.version
+
+    @property
+    def api_version(self) -> int | None:
+        """The version of the API in which the portal answers, None before the first login."""
+        return None if self._api is None else self._api.version
+
+    @property
+    def api(self) -> Api:
+        """The version of the API in which the portal answers, before the first login the preferred one."""
+        return self._api or self._apis[0]
+
+    @property
+    def request_log(self) -> RequestLog:
+        """The log of the account's requests."""
+        return self._transport.log
+
+    async def sign_in(self) -> None:
+        """Sign in because a person asks for it: previous refusals do not count.
+
+        Raises AuthenticationError if the portal refuses, or another SourceError.
+        """
+        self._auth.budget.forget_refusals()
+        await self._auth.renew_now(self._auth.token, partial(self._detect, asked=True))
+
+    async def call[AnswerT](
+        self, question: Callable[[Api, Send], Awaitable[AnswerT]], *, background: bool = False
+    ) -> AnswerT:
+        """Return the answer to a question, asked again if the portal has changed the version of its API meanwhile.
+
+        A background question waits while others poll. Raises SourceError.
+        """
+        for _ in self._apis:
+            api = self.api
+            try:
+                return await question(api, partial(self._request, api, background=background))
+            except ApiVersionChangedError:
+                continue
+        raise ResponseError("The portal speaks one generation of its API and then another")
+
+    async def _request(self, api: Api, request: Request, *, background: bool) -> Any:
+        """Return the `data` of the answer to a request. Retry once if the portal is busy for a short time only.
+
+        Raises SourceError. Raises ApiVersionChangedError if the portal answers in another version than `api`.
+        """
+        try:
+            return await self._request_signed_in(api, request, background=background)
+        except BusyError as error:
+            if not background and max(self._limiter.backoff_remaining, error.retry_after or 0.0) > PATIENCE:
+                raise
+        return await self._request_signed_in(api, request, background=background)
+
+    async def _request_signed_in(self, api: Api, request: Request, *, background: bool) -> Any:
+        """Return the `data` of the answer to a request, with a new token if the portal does not know the old one."""
+        token = await self._token(api)
+        try:
+            return await self._send(api, request, token, background=background)
+        except TokenExpiredError:
+            pass
+        except ApiVersionChangedError as error:
+            if await self._is_alive(token, background=background):
+                raise ResponseError(str(error)) from error
+        token = await self._token(api, stale=token)
+        try:
+            return await self._send(api, request, token, background=background)
+        except TokenExpiredError as error:
+            raise ResponseError(f"The portal refuses a token it has just issued: {error}") from error
+        except ApiVersionChangedError as error:
+            raise ResponseError(str(error)) from error
+
+    async def _send(self, api: Api, request: Request, token: str, *, background: bool) -> Any:
+        answer = await self._transport.send(api, request, token, background=background)
+        if renewed := api.renewed_token(answer):
+            self._auth.replace(token, renewed)
+        return answer.data
+
+    async def _is_alive(self, token: str, *, background: bool) -> bool:
+        """Return whether the portal still answers in the current version of the API and knows the token.
+
+        A page in place of an answer can mean an expired session, another version, or an error of that request alone.
+        """
+        try:
+            await self._send(self.api, self.api.alive(), token, background=background)
+        except TokenExpiredError, ApiVersionChangedError:
+            return False
+        except ResponseError:
+            pass
+        return True
+
+    async def _token(self, api: Api, *, stale: str | None = None) -> str:
+        """Return a token other than `stale`. Raises ApiVersionChangedError if it is for another version than `api`."""
+        token = self._auth.token if stale is None else None
+        if token is None:
+            token = await self._auth.renew(stale, partial(self._detect, asked=False))
+        if api is not self._api:
+            raise ApiVersionChangedError("The portal answers in another version of its API")
+        return token
+
+    async def _detect(self, *, asked: bool) -> Login:
+        """Log in, and find the version of the API in which the portal answers. A person may have `asked` for it.
+
+        The version of the last login is tried first. While the version is not known, a refused login is repeated in the
+        other one: a portal may refuse what it does not know with a code of its own.
+        """
+        refusals: dict[Api, AuthenticationError] = {}
+        not_spoken: list[ApiVersionChangedError] = []
+        budget = self._auth.budget
+        first = budget.try_first or self.api.version
+        for api in sorted(self._apis, key=lambda api: api.version != first):
+            try:
+                login = await self._log_in(api, asked=asked)
+            except AuthenticationError as error:
+                refusals[api] = error
+                if self._is_final(api, len(refusals)):
+                    break
+            except ApiVersionChangedError as error:
+                not_spoken.append(error)
+                budget.try_first = next((refused.version for refused in refusals), api.version)
+            except SourceError:
+                if not refusals:
+                    raise
+            else:
+                self._api, self._known_version = api, api.version
+                budget.refund(_missing_paths(not_spoken), asked=asked)
+                return login
+        for _ in refusals:
+            budget.record_refusal()
+        if refusals:
+            budget.refund(_missing_paths(not_spoken), asked=asked)
+        raise next(iter(refusals.values()), None) or ResponseError(str(not_spoken[0])) from None
+
+    def _is_final(self, api: Api, refusals: int) -> bool:
+        """Return whether no other version may be tried after a refused login."""
+        return api.version == self._known_version or self._auth.budget.refused + refusals >= REFUSED_LOGINS
+
+    async def _log_in(self, api: Api, *, asked: bool) -> Login:
+        """Log in with a version of the API. It counts as a login even if the portal does not know the path.
+
+        Raises BusyError if no login is left; this version is then the first to be tried next time.
+        """
+        request = api.login(self._auth.credentials)
+        self._auth.budget.try_first = api.version
+        self._auth.budget.spend(self._auth.digest, asked=asked)
+        return Login(api.version, api.token(await self._transport.send(api, request)))
+
+
+class Client:
+    """The questions that can be asked about an account. Every method raises SourceError.
+
+    Days begin at midnight in the plant's time zone, and moments are in it. With `background` requests wait while
+    others poll: for long jobs.
+    """
+
+    def __init__(self, connection: Connection, *, background: bool = False) -> None:
+        self.connection = connection
+        self._time_zone = connection.time_zone
+        self._background = background
         self._month_of_summaries: tuple[str, int, int, date] | None = None
         self._rows_of_summaries: list[UsageRow] = []
 
     @property
-    def generation(self) -> int | None:
-        """The generation of the API that the portal speaks, None before the first login."""
-        return self._session.generation
+    def api_version(self) -> int | None:
+        """The version of the API in which the portal answers, None before the first login."""
+        return self.connection.api_version
 
     @property
-    def journal(self) -> Journal:
-        """What happened in the account's session."""
-        return self._session.journal
+    def request_log(self) -> RequestLog:
+        """The log of the account's requests."""
+        return self.connection.request_log
 
     @property
     def device_ids(self) -> Mapping[str, str]:
-        """The portal's ids of inverters by serial number, where it knows them by another."""
-        return self._spoken().device_ids
+        """The portal's own ids of inverters by serial number, empty if it has none."""
+        return self.connection.api.device_ids
 
     @property
     def power_units(self) -> Mapping[str, str]:
-        """The unit of powers sent without one, "W" or "kW", by the inverter's serial number, as far as it is found out.
+        """The detected unit, "W" or "kW", of powers without a unit, by the inverter's serial number.
 
-        An inverter that is not there is taken to send kW.
+        For an inverter that is not in it, kW is assumed.
         """
-        return self._spoken().power_units
-
-    def in_background(self) -> Self:
-        """Return this client with requests that wait while others poll: for long jobs."""
-        client = copy(self)
-        client._requester = BackgroundSession(self._session)  # noqa: SLF001
-        return client
+        return self.connection.api.power_units
 
     async def sign_in(self) -> None:
         """Sign in. Raises AuthenticationError if the portal refuses. The other methods sign in by themselves."""
-        await self._session.sign_in()
+        await self.connection.sign_in()
 
     async def stations(self) -> list[Station]:
         """Return the account's stations."""
-        return await self._ask(lambda generation: generation.stations(self._requester))
+        return await self._call(lambda api, send: api.stations(send))
 
     async def inverters(self, station_id: str) -> list[Inverter]:
         """Return the inverters of a station."""
-        return await self._ask(lambda generation: generation.inverters(self._requester, station_id))
+        return await self._call(lambda api, send: api.inverters(send, station_id))
 
     async def station_reading(self, station_id: str) -> StationReading:
-        """Return a station's values of now."""
-        return await self._ask(lambda generation: generation.station_reading(self._requester, station_id))
+        """Return the values of a station now."""
+        return await self._call(lambda api, send: api.station_reading(send, station_id))
 
     async def inverter_reading(self, station_id: str, serial_number: str) -> InverterReading:
-        """Return an inverter's values of now."""
-        return await self._ask(
-            lambda generation: generation.inverter_reading(self._requester, station_id, serial_number)
-        )
+        """Return the values of an inverter now."""
+        return await self._call(lambda api, send: api.inverter_reading(send, station_id, serial_number))
 
     async def day_usage(self, station_id: str, day: date) -> DayUsage:
         """Return a day as its five-minute curve and its summary.
 
-        The summary of a day on which the clocks change, or where the portal sends none, is that of the day's row.
+        On a day on which the clocks change, or if the portal sends no summary, the summary is that of the day's row.
         """
         parts = await self._parts_of_day(station_id, day)
         points = _points_of_day(parts, day)
@@ -160,21 +286,22 @@ class Client:
         return _points_of_day(await self._parts_of_day(station_id, day), day)
 
     async def _parts_of_day(self, station_id: str, day: date) -> list[DayUsage]:
-        """Return what the portal takes for a day: 24 hours at an offset from UTC.
+        """Return a day as the portal knows it: 24 hours at an offset from UTC, for each offset of the day.
 
-        A day on which the clocks change has two offsets, and is asked for with both.
+        A day on which the clocks change has two.
         """
         offsets = dict.fromkeys((self._offset(day), self._offset(day + timedelta(days=1))))
         return [await self._part_of_day(station_id, day, offset) for offset in offsets]
 
     async def _part_of_day(self, station_id: str, day: date, offset: int) -> DayUsage:
-        return await self._ask(lambda generation: generation.day_usage(self._requester, station_id, day, offset))
+        return await self._call(lambda api, send: api.day_usage(send, station_id, day, offset))
 
     async def _summary_of_row(self, station_id: str, day: date) -> DaySummary:
         """Return the summary of a day from the rows of its month."""
         today = datetime.now(self._time_zone).date()
         month = (station_id, day.year, day.month, today)
-        # Whoever reads many days reads them in order: a month's rows serve all its days but those that still run.
+        # Days are mostly read in order, so the rows of a month are kept for all its days. Those of today and yesterday
+        # may still change.
         if self._month_of_summaries != month or day >= today - timedelta(days=1):
             self._rows_of_summaries = await self.month_rows(station_id, day.year, day.month)
             self._month_of_summaries = month
@@ -204,20 +331,10 @@ class Client:
 
     async def _rows(self, station_id: str, period: Period, first_day: date) -> list[UsageRow]:
         offset = self._offset(first_day)
-        return await self._ask(lambda generation: generation.usage_rows(self._requester, station_id, period, offset))
+        return await self._call(lambda api, send: api.usage_rows(send, station_id, period, offset))
 
-    async def _ask[AnswerT](self, question: Callable[[Generation], Awaitable[AnswerT]]) -> AnswerT:
-        """Ask in the words of the generation that the portal speaks, once more if it turns out to speak another."""
-        for _ in self._generations:
-            try:
-                return await question(self._spoken())
-            except MovedError:
-                continue
-        raise ResponseError("The portal speaks one generation of its API and then another")
-
-    def _spoken(self) -> Generation:
-        """Return the generation that the portal speaks, before the first login the one to try first."""
-        return next((each for each in self._generations if each.number == self.generation), self._generations[0])
+    async def _call[AnswerT](self, question: Callable[[Api, Send], Awaitable[AnswerT]]) -> AnswerT:
+        return await self.connection.call(question, background=self._background)
 
     def _offset(self, day: date) -> int:
         """Return the minutes east of UTC at the day's midnight."""
@@ -225,8 +342,13 @@ class Client:
         return round((midnight.utcoffset() or timedelta()).total_seconds() / 60)
 
 
+def _missing_paths(errors: Iterable[ApiVersionChangedError]) -> int:
+    """Return how many logins only found that the portal does not have the path."""
+    return sum(error.no_such_path for error in errors)
+
+
 def _points_of_day(parts: Iterable[DayUsage], day: date) -> tuple[CurvePoint, ...]:
-    """Return the points of a day in order, without those of the neighbouring days."""
+    """Return the points of a day in order, without those of neighbouring days."""
     # Keyed by timestamp: datetimes of one zone compare by the clock, which shows an hour twice in autumn.
     points = {point.start.timestamp(): point for part in parts for point in part.points if point.start.date() == day}
     return tuple(points[key] for key in sorted(points))

@@ -1,4 +1,4 @@
-"""What both generations of the API have in common: the shapes of an answer, the names in curves and in rows."""
+"""Parsing of what both versions of the API share: curves, rows, and the nodes of an answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ DAY = 1
 PHASES = {1: "A", 2: "B", 3: "C"}
 
 _CONSUMPTION_SINCE = date(2023, 3, 7)
-"""Before this day the portal did not record the consumption and says 0.0."""
+"""Before this day the portal did not record the consumption and sends 0.0."""
 
 _SMALLEST_STAMP = 10_000
-"""A number below is the day, month or year of a row, one from here on milliseconds since the epoch."""
+"""A smaller number is the day, month or year of a row, a larger one milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What the portal has rows of: a month of a year, a year, or the lifetime."""
+    """A period with rows: a month by days, a year by months, or the lifetime by years."""
 
     year: int | None = None
     month: int | None = None
 
     @property
     def duration(self) -> int:
-        """The `durationType`."""
+        """The `durationType` of a request."""
         if self.year is None:
             return 4
         return 3 if self.month is None else 2
@@ -45,7 +45,7 @@ class Period:
         return "-".join(f"{part:02}" for part in (self.year, self.month) if part is not None)
 
     def row_start(self, raw: Any, time_zone: tzinfo) -> date | None:
-        """Return the day on which the row with this date begins, None if it makes no sense."""
+        """Return the first day of the row with this date, None if the date is invalid."""
         part = self._row_number(raw, time_zone)
         if part is None:
             return None
@@ -59,13 +59,13 @@ class Period:
     def _row_number(self, raw: Any, time_zone: tzinfo) -> int | None:
         """Return the day, month or year of a row.
 
-        Its date has that alone, as a number or text; on the sister portal a whole date or a moment was seen as well.
+        Its date is only that, as a number or text. The sister portal also sends a whole date or a timestamp.
         """
         number = values.number(raw)
         if number is not None and number < _SMALLEST_STAMP:
             return _whole(number)
         if number is not None:
-            # Midnight at whichever offset from UTC: noon is on the same day.
+            # It is midnight at an unknown offset from UTC; noon is on the same day at each of them.
             moment = values.moment(raw, time_zone)
             day = None if moment is None else (moment + timedelta(hours=12)).date()
         else:
@@ -78,12 +78,12 @@ class Period:
 
 
 def _whole(number: float | None) -> int | None:
-    """Return a number as a part of a date, None if it cannot be one."""
+    """Return a number as a day, month or year, None if it cannot be one."""
     return int(number) if number is not None and number.is_integer() and 0 < number < _SMALLEST_STAMP else None
 
 
 def usage_rows(data: Any, period: Period, time_zone: tzinfo) -> list[UsageRow]:
-    """Return the rows of a bar chart's answer, without those that have no value: what is still to come."""
+    """Return the rows of a bar chart, without those that have no value: the days to come."""
     found = (_usage_row(row, period, time_zone) for row in rows(mapping(data).get("curve")))
     return [row for row in found if row is not None]
 
@@ -104,14 +104,14 @@ def _usage_row(row: Mapping[str, Any], period: Period, time_zone: tzinfo) -> Usa
 
 
 def curve_points(data: Any, offset: int, time_zone: tzinfo) -> tuple[CurvePoint, ...]:
-    """Return the points of a day's answer, asked for at `offset` minutes east of UTC, without those without a value."""
-    asked = timezone(timedelta(minutes=offset))
-    found = (_curve_point(row, asked, time_zone) for row in rows(mapping(data).get("curve")))
+    """Return the points of a day that have a value. The day was requested at `offset` minutes east of UTC."""
+    requested = timezone(timedelta(minutes=offset))
+    found = (_curve_point(row, requested, time_zone) for row in rows(mapping(data).get("curve")))
     return tuple(point for point in found if point is not None)
 
 
-def _curve_point(row: Mapping[str, Any], asked: tzinfo, time_zone: tzinfo) -> CurvePoint | None:
-    start = values.moment(_stamp(row, "dateStamp", "date"), asked)
+def _curve_point(row: Mapping[str, Any], requested: tzinfo, time_zone: tzinfo) -> CurvePoint | None:
+    start = values.moment(_stamp(row, "dateStamp", "date"), requested)
     if start is None:
         raise ResponseError("The portal sent a point of a curve without a moment that makes sense")
     readings = {
@@ -127,29 +127,29 @@ def _curve_point(row: Mapping[str, Any], asked: tzinfo, time_zone: tzinfo) -> Cu
 
 
 def _stamp(row: Mapping[str, Any], *names: str) -> Any:
-    """Return the first value there is."""
+    """Return the first value that is not None, None if there is none."""
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
 def mapping(data: Any) -> Mapping[str, Any]:
-    """Return a node, empty if the portal left it out."""
+    """Return an object, empty if the portal left it out."""
     return data if isinstance(data, dict) else {}
 
 
 def required(data: Any) -> Mapping[str, Any]:
-    """Return a node without which the answer makes no sense."""
+    """Return a required object. Raises ResponseError if it is none."""
     if not isinstance(data, dict):
         raise ResponseError(f"The portal sent {type(data).__name__} instead of an object")
     return data
 
 
 def rows(data: Any) -> list[Mapping[str, Any]]:
-    """Return the rows of a list, empty if the portal left it out."""
+    """Return the objects of a list, empty if the portal left it out."""
     return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
 
 
 def required_rows(data: Any) -> list[Mapping[str, Any]]:
-    """Return the rows of a list without which the answer makes no sense."""
+    """Return the objects of a required list. Raises ResponseError if it is none."""
     if not isinstance(data, list):
         raise ResponseError(f"The portal sent {type(data).__name__} instead of a list")
     return rows(data)

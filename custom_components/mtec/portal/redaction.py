@@ -1,6 +1,6 @@
-"""Answers and texts without what is private, replaced by stand-ins: the same one for the same thing, to tell two apart.
+"""Redaction of private data in answers and texts, with a stable pseudonym for each private value.
 
-Of an answer only what is known to be harmless is shown; any other text becomes its length and kind.
+Only values of an answer that are known to be harmless are shown; any other text is replaced by its kind and length.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from .vocabulary import MODELS, NEVER_ALONE, READINGS, SCHEMA, STATES
 
 
 class Shown(str):
-    """A text that is no answer of the portal's but says something about one: it is shown as it is."""
+    """A text of our own about an answer, shown unchanged."""
 
     __slots__ = ()
 
@@ -68,13 +68,13 @@ _PERSONAL_WORDS: Final = {
     *("lat", "lng", "lon", "latitude", "longitude", "location", "coordinate", "coordinates", "geo"),
 }
 _PERSONAL_PART = re.compile(r"mail|phone|address|latitude|longitude|owner|street|surname|birth|ssid", re.IGNORECASE)
-"""The same, in names that do not part their words."""
+"""The same in names without separators between words."""
 _SECRET_PART = re.compile(r"token|password|passwd|digest|salt|secret", re.IGNORECASE)
 
 _NAMED: Final = READINGS | STATES | SCHEMA | _PERSONAL_WORDS | _ID_WORDS
 
 _SHORTEST_ID = 5
-"""Shorter ones are those of the platform's own lists: of types, of labels."""
+"""Shorter ids belong to the platform's own lists of types and labels."""
 _SHORTEST_WORD = 3
 _ROUNDING = 1e-6
 _LARGEST_READING = 1e7
@@ -90,148 +90,157 @@ _IN_TEXT = (
     (re.compile(r"\b\d{1,3}\.\d{4,}\b"), "coordinate"),
     (re.compile(r"\b\d{1,3}(\.\d{1,3}){3}\b"), "address"),
 )
-"""What looks private in a text, and what stands for it."""
+"""Patterns of private text, and the kind of their pseudonym."""
 
 
-class Redaction:
-    """Stand-ins for what is private."""
+class Redactor:
+    """A redactor with its own set of pseudonyms."""
 
     def __init__(self) -> None:
-        self._stand_ins: dict[str, str] = {}
+        self._pseudonyms: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
         self._texts: dict[str, int] = {}
 
-    def stand_in(self, kind: str, private: Any) -> str:
-        """Return what stands for something private: the kind and a number, as in station-1."""
+    def pseudonym(self, kind: str, private: Any) -> str:
+        """Return the pseudonym of a private value: its kind and a number, as in station-1."""
         key = _normal(private)
-        if key not in self._stand_ins:
+        if key not in self._pseudonyms:
             self._counts[kind] += 1
-            self._stand_ins[key] = f"{kind}-{self._counts[kind]}"
-        return self._stand_ins[key]
+            self._pseudonyms[key] = f"{kind}-{self._counts[kind]}"
+        return self._pseudonyms[key]
 
-    def learn(self, private: Any, stand_in: str) -> None:
-        """Let `stand_in` stand for something private, unless something does already."""
+    def learn(self, private: Any, pseudonym: str) -> None:
+        """Set the pseudonym of a private value, unless it already has one."""
         if key := _normal(private or ""):
-            self._stand_ins.setdefault(key, stand_in)
+            self._pseudonyms.setdefault(key, pseudonym)
 
     def known(self, private: str) -> str | None:
-        """Return what stands for something private, None if nothing does."""
-        return self._stand_ins.get(_normal(private))
+        """Return the pseudonym of a private value, None if it has none."""
+        return self._pseudonyms.get(_normal(private))
 
     def station(self, station: Station) -> str:
-        """Return what stands for a station's id, and learn its name."""
-        stand_in = self.stand_in("station", station.id)
-        self.learn(station.name, f"name-of-{stand_in}")
-        return stand_in
+        """Return the pseudonym of a station's id, and learn its name."""
+        pseudonym = self.pseudonym("station", station.id)
+        self.learn(station.name, f"name-of-{pseudonym}")
+        return pseudonym
 
     def inverter(self, inverter: Inverter) -> str:
-        """Return what stands for an inverter's serial number, and learn its name."""
-        stand_in = self.stand_in("inverter", inverter.serial_number)
-        self.learn(inverter.name, f"name-of-{stand_in}")
-        return stand_in
+        """Return the pseudonym of an inverter's serial number, and learn its name."""
+        pseudonym = self.pseudonym("inverter", inverter.serial_number)
+        self.learn(inverter.name, f"name-of-{pseudonym}")
+        return pseudonym
 
-    def model(self, model: str | None) -> str | None:
-        """Return the name of a model if it is one, else what it is."""
-        return None if model is None else self._text_of_answer(model, "model", personal=False)
+    def redact_model_name(self, model: str | None) -> str | None:
+        """Return the name of a model if it looks like one, else its kind and length."""
+        return None if model is None else self._redact_answer_text(model, "model", personal=False)
 
-    def text(self, text: str) -> str:
-        """Return a text of our own with stand-ins for what is known to be private and what looks like it."""
+    def redact_text(self, text: str) -> str:
+        """Return a text of our own with pseudonyms for known private values and for text that looks private."""
         if (whole := self.known(text)) is not None:
             return whole
         if _MOMENT.fullmatch(text):
             return text
         text = normalize("NFC", text).encode(errors="replace").decode()
         # Longest first: one private text may contain another.
-        if known := sorted(filter(None, self._stand_ins), key=len, reverse=True):
-            # An underscore parts words, too.
+        if known := sorted(filter(None, self._pseudonyms), key=len, reverse=True):
+            # An underscore separates words, too.
             pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, known))})(?![^\W_])", re.IGNORECASE)
-            text = pattern.sub(lambda found: self._stand_ins.get(_normal(found[0]), "private"), text)
+            text = pattern.sub(lambda found: self._pseudonyms.get(_normal(found[0]), "private"), text)
         for looks, kind in _IN_TEXT:
             text = looks.sub(partial(self._found, kind), text)
         return text
 
-    def shape(self, text: str) -> str:
+    def redact_shape(self, text: str) -> str:
         """Return the shape of an answer, which may be cut, with stand-ins for names that could be more than that."""
         end = max((found.end() for found in _QUOTED.finditer(text)), default=0)
         # What is left of a name that was cut is not known to be one.
         whole = text[:end] + text[end:].partition('"')[0]
-        return self.text(_QUOTED.sub(lambda found: f'"{self._shape_word(found[1])}"', whole))
+        return self.redact_text(_QUOTED.sub(lambda found: f'"{self._shape_word(found[1])}"', whole))
 
     def _shape_word(self, word: str) -> str:
         return word if _TYPE.fullmatch(word) else self._name(word)
 
-    def answer(self, raw: Any, key: str = "", *, personal: bool = False) -> Any:
-        """Return what the portal sent under a name, as JSON, with only those values that cannot be private.
+    def redact_answer(self, raw: Any, key: str = "", *, personal: bool = False) -> Any:
+        """Return data that the portal sent under the name `key`, as JSON, with only the values that cannot be private.
 
-        What is left out is described, so that its type and length can be seen. `personal` is what belongs to something
-        whose name says that it is.
+        Any other value is replaced by its kind and length. `personal` is whether a name above it is that of personal
+        data.
         """
         personal = personal or _is_personal(key)
         if isinstance(raw, Mapping):
             return {self._name(str(name)): self._member(raw, str(name), personal=personal) for name in raw}
         if isinstance(raw, list | tuple):
-            return [self.answer(each, key, personal=personal) for each in raw]
+            return [self.redact_answer(each, key, personal=personal) for each in raw]
         if isinstance(raw, Shown) or raw is None or isinstance(raw, bool):
             return raw
         if isinstance(raw, int | float):
-            return self._number(raw, key, personal=personal)
-        return self._text_of_answer(str(raw), key, personal=personal)
+            return self._redact_number(raw, key, personal=personal)
+        return self._redact_answer_text(str(raw), key, personal=personal)
 
-    def parsed(self, value: Any) -> Any:
-        """Return a model, or anything made of models, as JSON with stand-ins in its texts."""
+    def redact_data(self, value: Any) -> Any:
+        """Return models, or collections of models, as JSON with pseudonyms in their texts."""
+        if is_dataclass(value) and not isinstance(value, type):
+            return {each.name: self.redact_data(getattr(value, each.name)) for each in fields(value)}
+        if isinstance(value, Mapping):
+            return {self.redact_text(str(key)): self.redact_data(each) for key, each in value.items()}
+        if isinstance(value, Iterable) and not isinstance(value, str | Enum):
+            return [self.redact_data(each) for each in value]
+        return self._redact_scalar(value)
+
+    def _redact_scalar(self, value: Any) -> Any:
         if isinstance(value, Enum):
             return value.value
-        if is_dataclass(value) and not isinstance(value, type):
-            return {each.name: self.parsed(getattr(value, each.name)) for each in fields(value)}
-        if isinstance(value, Mapping):
-            return {self.text(str(key)): self.parsed(each) for key, each in value.items()}
-        if isinstance(value, Iterable) and not isinstance(value, str):
-            return [self.parsed(each) for each in value]
         if isinstance(value, date):
             return value.isoformat()
-        return self._parsed_value(value)
-
-    def _parsed_value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return self.redact_text(value)
         # The portal can have sent any number in the place of a reading.
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return self._number(value, "", personal=False) if is_number else value
+        return self._redact_number(value, "", personal=False) if is_number else value
 
     def _found(self, kind: str, found: re.Match[str]) -> str:
-        return self.stand_in(kind, found[0])
+        return self.pseudonym(kind, found[0])
 
     def _name(self, name: str) -> str:
-        """Return the name of a value, a stand-in if it could be more than that: an answer may map ids or names."""
+        """Return the name of a value, or a pseudonym if it may be private: an answer may use ids as keys."""
         words = _words(name)
         if not name or (_is_name(name) and words <= _NAMED):
             return name
         known_words = {word for word in words & _NAMED if len(word) >= _SHORTEST_WORD} - NEVER_ALONE
         if _NEW_NAME.fullmatch(name) and known_words and not self._mentions(name):
             return name
-        return self.stand_in("id" if any(map(str.isdigit, name)) else "key", name)
+        return self.pseudonym("id" if any(map(str.isdigit, name)) else "key", name)
 
     def _member(self, raw: Mapping[Any, Any], name: str, *, personal: bool) -> Any:
-        """Return a value of an object. That of a cell belongs to the cell's field."""
+        """Return a redacted value of an object. The value of a cell counts under the name of its field."""
         field = raw.get("field")
-        return self.answer(raw[name], field if name == "value" and isinstance(field, str) else name, personal=personal)
+        return self.redact_answer(
+            raw[name], field if name == "value" and isinstance(field, str) else name, personal=personal
+        )
 
-    def _number(self, raw: float, key: str, *, personal: bool) -> Any:
-        words, written = _words(key), str(raw)
+    def _redact_number(self, raw: float, key: str, *, personal: bool) -> Any:
+        words = _words(key)
         if words & _TIME_WORDS and not personal and _is_stamp(raw):
             return raw
         largest = _LARGEST_FLAGS if words & _FLAG_WORDS else _LARGEST_READING
-        is_id = len(written) >= _SHORTEST_ID and (words & _ID_WORDS or self.known(written) is not None)
-        if personal or is_id or not abs(raw) < largest:
-            return f"{self.stand_in('id', raw)} ({type(raw).__name__})"
+        if personal or self._is_id(raw, words) or not abs(raw) < largest:
+            return f"{self.pseudonym('id', raw)} ({type(raw).__name__})"
         return f"about {raw:.0f}" if _is_precise(raw) else raw
 
-    def _text_of_answer(self, raw: str, key: str, *, personal: bool) -> str:
-        stripped, words = raw.strip(), _words(key)
-        if _SECRET_PART.search(key) and stripped:
+    def _is_id(self, number: float, words: set[str]) -> bool:
+        written = str(number)
+        return len(written) >= _SHORTEST_ID and (bool(words & _ID_WORDS) or self.known(written) is not None)
+
+    def _redact_answer_text(self, raw: str, key: str, *, personal: bool) -> str:
+        if _SECRET_PART.search(key) and raw.strip():
             return self.known(raw) or f"secret ({len(raw)} characters)"
-        private = personal or bool(words & _ID_WORDS)
-        if _NO_VALUE.fullmatch(stripped) or (not private and _is_reading(stripped, key)):
+        return self._redact_unless_harmless(raw, key, personal=personal)
+
+    def _redact_unless_harmless(self, raw: str, key: str, *, personal: bool) -> str:
+        stripped, words = raw.strip(), _words(key)
+        if _NO_VALUE.fullmatch(stripped):
+            return raw
+        if not (personal or words & _ID_WORDS) and _is_reading(stripped, key):
             return raw
         if (known := self.known(raw)) is not None:
             return known
@@ -240,20 +249,20 @@ class Redaction:
         return self._described(raw, words)
 
     def _is_harmless(self, text: str, words: set[str]) -> bool:
-        """Return whether a text under a name of these words is one of the platform's, and names nothing private."""
+        """Return whether a text under a name of these words is the platform's own and mentions nothing private."""
         if words & _ID_WORDS:
             return len(text) < _SHORTEST_ID and text.isdecimal()
         return _is_word(text, words) and not self._mentions(text)
 
     def _mentions(self, text: str) -> bool:
-        """Return whether a word of a text stands for something private, by itself."""
+        """Return whether a single word of a text is a known private value."""
         words = (*_WORDS.findall(text), *text.split())
         return any(self.known(word) is not None for word in words if not word.isdecimal())
 
     def _described(self, raw: str, words: set[str]) -> str:
         stripped = raw.strip()
         if words & _ID_WORDS:
-            kind = self.stand_in("id", stripped)
+            kind = self.pseudonym("id", stripped)
         elif _DIGITS.fullmatch(stripped):
             kind = "number as text"
         else:
@@ -262,7 +271,7 @@ class Redaction:
 
 
 def _normal(private: Any) -> str:
-    """Return a text in the spelling under which it is known."""
+    """Return a private value in the spelling used as key."""
     return normalize("NFC", str(private)).strip().lower()
 
 

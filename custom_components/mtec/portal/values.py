@@ -1,4 +1,4 @@
-"""One raw portal value -> a value in fixed units, or None where the portal has none."""
+"""Conversion of a raw value of the portal to a value in a fixed unit, or None if the portal has none."""
 
 from datetime import UTC, datetime, tzinfo
 import re
@@ -16,47 +16,47 @@ _TO_KWH = {"wh": 1e-3, "kwh": 1.0, "mwh": 1e3, "gwh": 1e6}
 _TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9, "wp": 1.0, "kwp": 1e3, "mwp": 1e6}
 
 _LONGEST_NUMBER = 100
-"""Characters of a text at the most that is read as a number, with its unit."""
+"""Maximum characters of a text that is read as a number with its unit."""
 _LARGEST_NUMBER = 1e20
-"""No value is larger: sums and products of what is smaller stay finite."""
+"""Larger numbers count as no value, so that sums and products stay finite."""
 _LARGEST_CODE = 2**64
 _LARGEST_ORDINAL = 99
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-"""The years in which a moment can be: no plant is older."""
+"""The years of a valid timestamp; no plant is older."""
 
 _TRUE = {"1", "true"}
 _FALSE = {"0", "false"}
 
 
 def number(raw: Any) -> float | None:
-    """Return a number the portal sent as a number or as text, with or without a unit behind it.
+    """Return a number that the portal sent as a number or as text, with or without a unit.
 
-    None for every spelling of "no value" (null, "", "--") and for what is no number.
+    None for every spelling of "no value" (null, "", "--") and for anything else.
     """
     return _split(raw)[0]
 
 
 def energy(raw: Any, unit: Any) -> float | None:
-    """Return kWh from a value and the unit the portal gave with it: Wh, kWh, MWh or GWh.
+    """Return an energy in kWh from a value and its unit: Wh, kWh, MWh or GWh.
 
-    None if there is no value, or its unit is missing or not one of energy.
+    None if there is no value, or no unit of energy.
     """
     return _normalised(raw, unit, _TO_KWH)
 
 
 def power(raw: Any, unit: Any) -> float | None:
-    """Return W from a value and the unit the portal gave with it: W, kW, MW or GW, or for a peak power Wp, kWp or MWp.
+    """Return a power in W from a value and its unit: W, kW, MW or GW, or Wp, kWp or MWp for a peak power.
 
-    None if there is no value, or its unit is missing or not one of power.
+    None if there is no value, or no unit of power.
     """
     return _normalised(raw, unit, _TO_W)
 
 
 def code(raw: Any) -> int | None:
-    """Return a code or a word of flags, which the portal sends as a whole number or as text, decimal or like 0x1F.
+    """Return a code or a bit field that the portal sent as a whole number or as text, decimal or like 0x1F.
 
-    None if it is none, or has more than 64 bits.
+    None if it is neither, or has more than 64 bits.
     """
     if isinstance(raw, str) and len(raw) <= _LONGEST_NUMBER and raw.strip()[:2].lower() == "0x":
         try:
@@ -72,13 +72,13 @@ def code(raw: Any) -> int | None:
 
 
 def ordinal(raw: str) -> int | None:
-    """Return the number of a part, such as the 2 of PV2: 0 to 99. None if a text is none."""
+    """Return the number of a part, such as the 2 of PV2: 0 to 99. None if the text is no such number."""
     short = raw.isascii() and raw.isdecimal() and len(raw) <= len(str(_LARGEST_ORDINAL))
     return int(raw) if short else None
 
 
 def flag(raw: Any) -> bool | None:
-    """Return a yes or no that the portal spells as a bool, 0 or 1, or either as text."""
+    """Return a boolean that the portal sent as a bool, as 0 or 1, or as text. None if it is none of these."""
     spelled = str(raw).strip().lower() if isinstance(raw, str | int) else ""
     if spelled in _TRUE:
         return True
@@ -86,7 +86,7 @@ def flag(raw: Any) -> bool | None:
 
 
 def text(raw: Any) -> str | None:
-    """Return a text that can be encoded, without the blanks around it. None if it is empty or no text."""
+    """Return a stripped text that can be encoded as UTF-8, None if it is empty or no text."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         raw = str(raw)
     return encodable(raw).strip() or None if isinstance(raw, str) else None
@@ -95,13 +95,13 @@ def text(raw: Any) -> str | None:
 def encodable(text: str) -> str:
     """Return a text with a replacement character for each half of a surrogate pair, which cannot be encoded as UTF-8.
 
-    A platform that cuts names to a length leaves half an emoji at their end.
+    The portal truncates names, which can leave half an emoji at the end.
     """
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def identifier(raw: Any) -> str:
-    """Return an id as text. Raises ResponseError if it is missing, or a float, whose last digits are lost."""
+    """Return an id as text. Raises ResponseError if it is missing, or a float, which has lost its last digits."""
     if (found := text(raw)) is None:
         raise ResponseError(f"The portal sent no usable id but {type(raw).__name__}")
     return found
@@ -114,10 +114,10 @@ def serial_number(raw: Any) -> str | None:
 
 
 def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
-    """Return the moment of milliseconds since the epoch, or of a text in `time_zone`, as an aware datetime in it.
+    """Return an aware datetime in `time_zone` from milliseconds since the epoch, or from a text.
 
-    None if it is neither, or in no year from FIRST_YEAR to LAST_YEAR. Generation 1 sends milliseconds; a text was seen
-    on the sister portal.
+    A text without an offset is in `time_zone`; only the sister portal sends one. None if it is neither, or outside
+    FIRST_YEAR to LAST_YEAR.
     """
     try:
         if isinstance(raw, str) and not raw.strip().isdecimal():
@@ -133,7 +133,7 @@ def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
 
 
 def _split(raw: Any) -> tuple[float | None, str]:
-    """Return the number of a raw value and the unit written behind it, "" if there is none."""
+    """Return the number in a raw value, and the unit after it or ""."""
     unit = ""
     if isinstance(raw, str):
         if len(raw) > _LONGEST_NUMBER or (found := _NUMBER.fullmatch(raw)) is None:

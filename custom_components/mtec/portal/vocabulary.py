@@ -1,4 +1,4 @@
-"""The words that the platform's own names and states are made of, in lower case: a text of these alone tells nobody."""
+"""The words of the platform's own names and states, in lower case: a text of these alone is not private."""
 
 from typing import Final
 
@@ -34,10 +34,10 @@ READINGS: Final = _words("""
     w warn warning week wind work
     x y year yesterday yield z zone
 """)
-"""Words of the names of readings, the platform's typos included. Under such a name a number is a reading."""
+"""Words in the names of readings, with the platform's typos. A number under such a name is a reading."""
 
 NEVER_ALONE: Final = _words("day field house lang mac max page post power price street wind")
-"""Words that are names of people, too: by themselves they are not shown."""
+"""Words that can also be names of people: alone they are not shown."""
 
 STATES: Final = _words("""
     abnormal active alarm automatic battery charge charging check checking closed communication connected connecting
@@ -47,7 +47,7 @@ STATES: Final = _words("""
     ready recovering self shutdown sleep standby start starting station stop stopped success system test undervoltage
     unknown update updating upgrade upgrading waiting warning year running
 """)
-"""Words in which the platform says how something is, or which kind of thing it is."""
+"""Words in the platform's texts for states and kinds."""
 
 SCHEMA: Final = _words("""
     account addr address alias area array attr attribute attributes author auth avatar base birth birthday body build
@@ -64,9 +64,9 @@ SCHEMA: Final = _words("""
     sn sort ssid stations status street subtitle tab table tag tags tel telephone text timezone title token topic tree
     uid update updated url user users uuid vendor video visible watt watts wechat weather wifi write zip zipcode
 """)
-"""Words of the names of anything else that an answer may have."""
+"""Words in the other names of an answer."""
 
 MODELS: Final = _words(
     "mht eb gen energy butler energybutler kw kwh ktl sth stt sts stl svt hv lv hy hyb mt bt ph wr pv"
 )
-"""Words and letters in the names of models."""
+"""Words and letters in model names."""

@@ -1,4 +1,4 @@
-"""What happened between an account and the portal lately: for whoever has to find out what is wrong."""
+"""A log of the last answers and errors of an account, for diagnostics."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
@@ -11,21 +11,21 @@ from .body import Body
 from .redaction import Shown
 
 ANSWERS_OF_A_PATH: Final = 12
-"""Answers to different questions that are kept of one path."""
+"""Answers to different requests that are kept of one path."""
 
 _LONGEST_LIST = 31
-"""Rows of a month."""
+"""The rows of a month."""
 _KEPT_AT_EACH_END = 2
 _DEEPEST = 12
 _LONGEST_TEXT = 200
 _MOST_VALUES = 5000
-"""Values of an answer that are kept of it."""
+"""Maximum values that are kept of one answer."""
 _LONGEST_SHAPE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastAnswer:
-    """The last answer to a question: `data` as the portal sent it, with long lists shortened."""
+    """The last answer to a request: `data` as the portal sent it, with long lists shortened."""
 
     at: datetime
     path: str
@@ -35,7 +35,7 @@ class LastAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastError:
-    """The last error of a path. `notes` describe an answer that is none of the API's."""
+    """The last error of a path. `notes` describe the shape of the answer that caused it."""
 
     at: datetime
     path: str
@@ -45,10 +45,10 @@ class LastError:
 
 
 @dataclass(slots=True)
-class Journal:
-    """What happened in an account's session since it began: counts, and the last answer and error of each kind.
+class RequestLog:
+    """Counters since the start, the last answer to each request and the last error of each path.
 
-    It holds what is private. Only a Redaction may show it.
+    It holds private data, to be shown only through a Redactor.
     """
 
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -62,11 +62,11 @@ class Journal:
 
     @property
     def answers(self) -> list[LastAnswer]:
-        """The last answers, by path."""
+        """The last answers, sorted by path."""
         return [answer for path in sorted(self._answers) for answer in self._answers[path].values()]
 
-    def answered(self, path: str, question: Mapping[str, Any] | None, data: Any) -> None:
-        """Note an answer."""
+    def record_answer(self, path: str, question: Mapping[str, Any] | None, data: Any) -> None:
+        """Record an answer to a request."""
         self.last_success = datetime.now(UTC)
         question = _shortened(dict(question or {}))
         known = self._answers.setdefault(path, OrderedDict())
@@ -75,21 +75,21 @@ class Journal:
         if len(known) > ANSWERS_OF_A_PATH:
             known.popitem(last=False)
 
-    def logged_in(self, path: str, data: Any) -> None:
-        """Note a login's answer, without what it says: it has the token."""
-        self.answered(path, None, _described(_shortened(data)))
+    def record_login(self, path: str, data: Any) -> None:
+        """Record a login. Of its answer only the shape is kept: the values include the token."""
+        self.record_answer(path, None, _described(_shortened(data)))
         self.logins += 1
         self.last_login = self.last_success
 
-    def failed(self, path: str, error: Exception, *notes: str) -> None:
-        """Note an error, with what describes the answer that led to it."""
-        kind = type(error).__name__.strip("_")
+    def record_error(self, path: str, error: Exception, *notes: str) -> None:
+        """Record an error, with notes on the answer that caused it."""
+        kind = type(error).__name__
         self.error_counts[kind] += 1
         self.errors[path] = LastError(at=datetime.now(UTC), path=path, kind=kind, text=str(error), notes=notes)
 
 
 def shape(body: Body) -> str:
-    """Return the shape of an answer without its values: its names and types, or what else it is."""
+    """Return the names and types of an answer without its values, or its size if it is not JSON."""
     if body.is_json:
         text = json.dumps(_described(_shortened(body.tree)))
     else:
@@ -100,19 +100,19 @@ def shape(body: Body) -> str:
 def _shortened(data: Any) -> Any:
     """Return a copy of an answer without the middle of long lists and without long texts.
 
-    The list of a day has hundreds of points. Of an answer that is still very long the beginning is copied.
+    A day has hundreds of points. Of an answer that is still too long only the beginning is copied.
     """
     return _Copier().copy(data, 0)
 
 
 @dataclass(slots=True)
 class _Copier:
-    """Copies an answer, up to `left` values."""
+    """A copier of an answer, which stops after `left` values."""
 
     left: int = _MOST_VALUES
 
     def copy(self, data: Any, depth: int) -> Any:
-        """Return a copy, in which something else stands for what is too long or too deep."""
+        """Return a copy with placeholders for parts that are too long or too deep."""
         self.left -= 1
         if depth > _DEEPEST:
             return Shown(f"{type(data).__name__}, too deep to be shown")
@@ -149,7 +149,7 @@ def _short_name(name: str) -> str:
 
 
 def _described(data: Any) -> Any:
-    """Return the shape of a shortened answer without its values."""
+    """Return a shortened answer with the type of each value in its place."""
     if isinstance(data, Shown):
         return data
     if isinstance(data, dict):

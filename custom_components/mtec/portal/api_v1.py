@@ -1,4 +1,4 @@
-"""Generation 1 of the portal's API, `/api/sys/`: its paths, payloads and names, turned into models.
+"""Version 1 of the portal's API, `/api/sys/`: its paths, payloads and names, turned into models.
 
 The names are the portal's own, typos included. They were observed in 2023.
 """
@@ -25,20 +25,18 @@ from custom_components.mtec.sources import (
 )
 
 from . import values
-from .auth import (
-    Credentials,
-)
+from .api import Answer, Request, Send
+from .auth import Credentials
 from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, rows, usage_rows
-from .session import Answer, Request, Requester
 
 _PATH = "api/sys/"
 _CHANNEL = 1
 _DEMO_EMAIL = "2312942037@qq.com"
 _INCOME = "0.32"
-"""The web page sends it to list the stations; what it means is not known."""
+"""The web page sends it to list the stations; its meaning is unknown."""
 
 _FEED_IN = 2
-"""`flowDirection` of what flows away: into the grid, into the battery."""
+"""`flowDirection` of a flow into the grid or into the battery."""
 _NOT_FEED_IN = (0, 1, 3)
 
 _INVERTER = (202, 201)
@@ -51,10 +49,10 @@ _CELSIUS = ("℃", "°C")
 """Both spellings of the unit of a temperature."""
 
 
-class Generation1:
-    """Asks a session for what a caller wants to know, in the words of generation 1."""
+class ApiV1:
+    """Version 1 of the API."""
 
-    number = 1
+    version = 1
     auth_codes = False
 
     def __init__(self, time_zone: tzinfo) -> None:
@@ -99,12 +97,12 @@ class Generation1:
         return headers if token is None else headers | {"Authorization": token}
 
     def alive(self) -> Request:
-        """Return a request that is answered while the session is alive: the stations."""
+        """Return a request that succeeds while the token is valid: that of the stations."""
         return _get("basePowerStationInfo/getRunningOverview", income=_INCOME)
 
-    async def stations(self, session: Requester) -> list[Station]:
+    async def stations(self, send: Send) -> list[Station]:
         """Return the account's stations."""
-        data = await session.request(self.alive())
+        data = await send(self.alive())
         return [
             Station(
                 id=(id_ := values.identifier(row.get("stationId"))), name=values.text(row.get("stationName")) or id_
@@ -112,19 +110,19 @@ class Generation1:
             for row in required_rows(required(data).get("top10List"))
         ]
 
-    async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
+    async def inverters(self, send: Send, station_id: str) -> list[Inverter]:
         """Return the inverters of a station."""
-        data = await session.request(_get("managerv2/station/devices/query", stationId=station_id))
-        # An answer may leave a serial number out that the portal gave before.
+        data = await send(_get("managerv2/station/devices/query", stationId=station_id))
+        # The portal may leave out a serial number that it sent before.
         serial_numbers = {id_: serial_number for serial_number, id_ in self.device_ids.items() if serial_number != id_}
         found = dict(_inverter(row, serial_numbers) for row in required_rows(data))
-        # Of several with one serial number the first one counts.
+        # The first of several inverters with one serial number counts.
         self._device_ids |= {(station_id, found[id_].serial_number): id_ for id_ in reversed(found)}
         return list(found.values())
 
-    async def station_reading(self, session: Requester, station_id: str) -> StationReading:
-        """Return a station's values of now."""
-        data = required(await session.request(_get("curve/station/getSingleStationDataV2", id=station_id)))
+    async def station_reading(self, send: Send, station_id: str) -> StationReading:
+        """Return the values of a station now."""
+        data = required(await send(_get("curve/station/getSingleStationDataV2", id=station_id)))
         if values.flag(data.get("allInverterOffline")):
             return StationReading()
         energy = mapping(data.get("accumulatedData"))
@@ -142,13 +140,13 @@ class Generation1:
             grid_outage=values.flag(data.get("lackMaster")),
         )
 
-    async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
-        """Return an inverter's values of now."""
+    async def inverter_reading(self, send: Send, station_id: str, serial_number: str) -> InverterReading:
+        """Return the values of an inverter now."""
         if (station_id, serial_number) not in self._device_ids:
-            await self.inverters(session, station_id)
+            await self.inverters(send, station_id)
         if (device_id := self._device_ids.get((station_id, serial_number))) is None:
             raise ResponseError("The portal does not know the inverter")
-        data = required(await session.request(_get("device/getDeviceDataV3", id=device_id)))
+        data = required(await send(_get("device/getDeviceDataV3", id=device_id)))
         nodes = {values.number(node.get("labelId")): node.get("data") for node in required_rows(data.get("config"))}
         fields = {
             str(cell.get("field")): cell
@@ -168,10 +166,10 @@ class Generation1:
             temperatures=dict(_temperatures(next(filter(None, (rows(nodes.get(label)) for label in _INVERTER)), []))),
         )
 
-    async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
-        """Return the 24 hours from midnight on at `offset` minutes east of UTC."""
+    async def day_usage(self, send: Send, station_id: str, day: date, offset: int) -> DayUsage:
+        """Return the 24 hours from midnight at `offset` minutes east of UTC."""
         payload = _usage_payload(station_id, DAY, day.isoformat(), offset, "powerflow")
-        data = mapping(await session.request(_post("curve/station/queryStationCurve", payload)))
+        data = mapping(await send(_post("curve/station/queryStationCurve", payload)))
         summary = mapping(data.get("eRatioGraph"))
         return DayUsage(
             points=curve_points(data, offset, self._time_zone),
@@ -184,19 +182,19 @@ class Generation1:
             ),
         )
 
-    async def usage_rows(self, session: Requester, station_id: str, period: Period, offset: int) -> list[UsageRow]:
+    async def usage_rows(self, send: Send, station_id: str, period: Period, offset: int) -> list[UsageRow]:
         """Return the rows of a period that have data."""
         payload = _usage_payload(station_id, period.duration, str(period), offset, "update")
-        data = await session.request(_post("curve/station/queryStationBarChart", payload))
+        data = await send(_post("curve/station/queryStationBarChart", payload))
         return usage_rows(data, period, self._time_zone)
 
 
 def _get(path: str, **params: str) -> Request:
-    return Request(generation=Generation1.number, method="GET", path=_PATH + path, params=params)
+    return Request(method="GET", path=_PATH + path, params=params)
 
 
 def _post(path: str, payload: Mapping[str, Any]) -> Request:
-    return Request(generation=Generation1.number, method="POST", path=_PATH + path, json=payload)
+    return Request(method="POST", path=_PATH + path, json=payload)
 
 
 def _usage_payload(station_id: str, duration: int, day: str, offset: int, type_: str) -> dict[str, Any]:
@@ -211,7 +209,7 @@ def _usage_payload(station_id: str, duration: int, day: str, offset: int, type_:
 
 
 def _inverter(row: Mapping[str, Any], serial_numbers: Mapping[str, str]) -> tuple[str, Inverter]:
-    """Return an inverter and the portal's id of it. `serial_numbers` has those known before, by that id."""
+    """Return the portal's id of an inverter, and the inverter. `serial_numbers` has those known before by id."""
     id_ = values.identifier(row.get("deviceId"))
     serial_number = values.serial_number(row.get("deviceSn")) or serial_numbers.get(id_, id_)
     return id_, Inverter(
@@ -231,7 +229,7 @@ def _node_power(nodes: Mapping[str, Any], name: str) -> float | None:
 
 
 def _signed_node_power(nodes: Mapping[str, Any], name: str) -> float | None:
-    """Return the power of a node that sends a magnitude and a direction. Without the direction it is not known."""
+    """Return the power of a node from its magnitude and direction, None if either is missing."""
     power = _node_power(nodes, name)
     direction = values.number(mapping(nodes.get(name)).get("flowDirection"))
     if not power or direction in _NOT_FEED_IN:
@@ -252,9 +250,9 @@ def _phases(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, Phas
 
 
 def _temperatures(cells: list[Mapping[str, Any]]) -> Iterator[tuple[int, float]]:
-    """Yield the temperatures among an inverter's fields with their positions from 1 on.
+    """Yield the temperatures of an inverter with their positions, from 1.
 
-    A sensor without a value has a position too, so that the others keep theirs when it is lost.
+    A sensor without a value keeps its position, so that the others keep theirs.
     """
     for number, cell in enumerate(filter(_is_temperature, cells), start=1):
         if (value := _cell_number(cell)) is not None:
@@ -262,7 +260,7 @@ def _temperatures(cells: list[Mapping[str, Any]]) -> Iterator[tuple[int, float]]
 
 
 def _is_temperature(cell: Mapping[str, Any]) -> bool:
-    """Return whether the unit of a cell is °C. It may be written behind the value alone."""
+    """Return whether the unit of a cell is °C. It may stand only behind the value."""
     unit = values.text(cell.get("unit")) or values.text(cell.get("value")) or ""
     return unit.endswith(_CELSIUS)
 
@@ -287,13 +285,13 @@ def _cell_number(cell: Mapping[str, Any] | None) -> float | None:
 
 
 def _cell_power(cell: Mapping[str, Any] | None) -> float | None:
-    """Return W; powers of a device are in kW where no unit is written."""
+    """Return the power in W of a cell; without a unit it is in kW."""
     cell = cell or {}
     return values.power(cell.get("value"), values.text(cell.get("unit")) or "kW")
 
 
 def _cells(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the cells of a row: the row itself, or those it maps to."""
+    """Yield the cells of a row, which is a cell itself or an object of cells."""
     if "field" in row:
         yield row
     else:

@@ -1,4 +1,4 @@
-"""Generation 2 of the portal's API, `/monitor/`: its paths, payloads and names, turned into models.
+"""Version 2 of the portal's API, `/monitor/`: its paths, payloads and names, turned into models.
 
 The names are the portal's own, typos included. They were observed on the sister portal from 2024 to 2026.
 """
@@ -30,11 +30,9 @@ from custom_components.mtec.sources import (
 )
 
 from . import values
-from .auth import (
-    Credentials,
-)
+from .api import Answer, Request, Send
+from .auth import Credentials
 from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, usage_rows
-from .session import Answer, Request, Requester
 
 _PATH = "monitor/"
 _CHANNEL = 1
@@ -46,7 +44,7 @@ _INVERTER = 2
 
 _BATTERY_POWER = ("batteryP", "batteryPOrgion")
 _BACKUP_POWER = ("totalBackupPower", "totalBackupPowerOrgin", "totalBackupP", "generatorBackupPower")
-"""Names of a station's powers that mean the same, best first."""
+"""Alternative names of a station's powers, preferred first."""
 
 _BATTERY = {
     "voltage": "batteryV",
@@ -84,7 +82,7 @@ _FAULTS = {number: f"faultFlag{number}" for number in range(1, 4)}
 _WARNINGS = {number: f"warnFlag{number}" for number in range(1, 4)}
 _STRINGS = range(1, 11)
 _INVERTER_POWERS = {letter: (f"invt{letter}P", f"activePower{letter}") for letter in PHASES.values()}
-"""Names of an inverter's power on a phase, best first."""
+"""Alternative names of an inverter's power on a phase, preferred first."""
 
 _IEC_PATH = (
     *("pac", "ppvInput", "pmeterTotal", "fgrid", "workStatus", "totalBackupP"),
@@ -96,27 +94,27 @@ _IEC_PATH = (
     *(name for table in (_BATTERY, _TODAY, _TOTAL) for name in table.values()),
     *(name for table in (_TEMPERATURES, _FAULTS, _WARNINGS) for name in table.values()),
 )
-"""All that is asked of an inverter."""
+"""All names that are requested of an inverter."""
 
 _WORK_STATUS: Mapping[int | None, WorkStatus] = dict(enumerate(WorkStatus))
 _BATTERY_MODE: Mapping[int | None, BatteryMode] = dict(enumerate(BatteryMode))
-"""By their codes, which are those of the inverter's own Modbus registers."""
+"""Battery modes by code. All codes are those of the inverter's own Modbus registers."""
 
 _DEFAULT_POWER_UNIT = "kW"
-"""Of an inverter's powers, which come without a unit, until its strings tell.
+"""The unit of an inverter's powers until it is detected: they come without one.
 
-The same fields of the same platform are in kW in generation 1, under another spelling: `invtAP` for `Invt_A_P`.
+Version 1 sends the same fields in kW under another spelling: `Invt_A_P` for `invtAP`.
 """
 _SMALLEST_PRODUCT = 100
-"""Volts times amperes of a string, below which they are too inexact to tell the unit of its power."""
+"""Volts times amperes of a string below which they are too inexact to detect the unit of its power."""
 _UNIT_TOLERANCE = 3
-"""The factor by which the product and the power may differ: they need not be of the same second."""
+"""The factor by which product and power may differ: they may be of different seconds."""
 
 
-class Generation2:
-    """Asks a session for what a caller wants to know, in the words of generation 2."""
+class ApiV2:
+    """Version 2 of the API."""
 
-    number = 2
+    version = 2
     auth_codes = True
 
     def __init__(self, time_zone: tzinfo) -> None:
@@ -126,7 +124,7 @@ class Generation2:
         self._stations_with_inverters: set[str] = set()
 
     def login(self, credentials: Credentials | None) -> Request:
-        """Return the login request. Raises ResponseError for the demo account, which is not known to exist here."""
+        """Return the login request. Raises ResponseError for the demo account: none is known."""
         if credentials is None:
             raise ResponseError("The portal has no demo account")
         password = b64encode(credentials.digest.encode()).decode()
@@ -137,7 +135,7 @@ class Generation2:
         return values.text(answer.headers.get("token"))
 
     def renewed_token(self, answer: Answer) -> str | None:
-        """Return the token that an answer brings in place of the one it was asked for with, None if it does not."""
+        """Return the token that replaces that of the request, None if there is none."""
         return self.token(answer)
 
     def headers(self, token: str | None) -> dict[str, str]:
@@ -146,14 +144,14 @@ class Generation2:
         return headers if token is None else headers | {"token": token, "Cookie": f"token={token}"}
 
     def alive(self) -> Request:
-        """Return a request that is answered while the session is alive."""
+        """Return a request that succeeds while the token is valid."""
         return _get("auth/info", useFor="1")
 
-    async def stations(self, session: Requester) -> list[Station]:
-        """Return the account's stations, however many pages they fill."""
+    async def stations(self, send: Send) -> list[Station]:
+        """Return the account's stations, from all pages."""
         found: dict[str, Station] = {}
         for page in count(1):
-            records = required_rows(required(await session.request(_station_page(page))).get("records"))
+            records = required_rows(required(await send(_station_page(page))).get("records"))
             known = len(found)
             for record in records:
                 id_ = values.identifier(record.get("id"))
@@ -162,12 +160,13 @@ class Generation2:
                 break
         return list(found.values())
 
-    async def inverters(self, session: Requester, station_id: str) -> list[Inverter]:
-        """Return the inverters of a station, wherever in its tree of devices they are.
+    async def inverters(self, send: Send, station_id: str) -> list[Inverter]:
+        """Return the inverters of a station, from anywhere in its tree of devices.
 
-        Where no device is said to be an inverter, it is the first that has a serial number, best one without a type.
+        If no device has the type of an inverter, the first one with a serial number is taken, preferably one without a
+        type.
         """
-        data = await session.request(_get(f"core/device/getListByStation/{station_id}"))
+        data = await send(_get(f"core/device/getListByStation/{station_id}"))
         if not isinstance(data, dict | list):
             raise ResponseError(f"The portal sent {type(data).__name__} instead of a list")
         devices = [node for node in _nodes(data) if _has_serial_number(node) or _device_type(node) == _INVERTER]
@@ -175,15 +174,15 @@ class Generation2:
         if found:
             self._stations_with_inverters.add(station_id)
         elif station_id not in self._stations_with_inverters:
-            # A station that had an inverter has lost it: its logger must not be taken for one.
+            # Once a station had an inverter, another device such as its logger must not be taken for one.
             found = sorted(devices, key=lambda device: _device_type(device) is not None)[:1]
         inverters = map(_inverter, found)
         return list({inverter.serial_number: inverter for inverter in inverters}.values())
 
-    async def station_reading(self, session: Requester, station_id: str) -> StationReading:
-        """Return a station's values of now."""
+    async def station_reading(self, send: Send, station_id: str) -> StationReading:
+        """Return the values of a station now."""
         path = "core/power/station/overview/getSingleStationOverview"
-        overview = _Overview(required(await session.request(_get(path, id=station_id))))
+        overview = _Overview(required(await send(_get(path, id=station_id))))
         if overview.flag("allInverterOffline"):
             return StationReading()
         battery_power = _directed(
@@ -192,7 +191,7 @@ class Generation2:
             overview.flag("arrowInverterBattery"),
         )
         state_of_charge = overview.number("soc")
-        # A battery has a state of charge; a plant without one may say that no power flows to it.
+        # A battery has a state of charge; a plant without one may report a power of 0.
         has_battery = state_of_charge is not None or battery_power
         return StationReading(
             pv_energy_today=overview.energy("eDay"),
@@ -211,10 +210,10 @@ class Generation2:
             signal_strength=overview.number("rssi"),
         )
 
-    async def inverter_reading(self, session: Requester, station_id: str, serial_number: str) -> InverterReading:
-        """Return an inverter's values of now: the newest of today."""
+    async def inverter_reading(self, send: Send, station_id: str, serial_number: str) -> InverterReading:
+        """Return the values of an inverter now: the newest ones of today."""
         now = _now(self._time_zone)
-        data = await session.request(
+        data = await send(
             _post(
                 "core/curve/device/queryRealTimeData",
                 {
@@ -250,14 +249,14 @@ class Generation2:
             measured=newest.measured(_TODAY, self._time_zone),
         )
 
-    async def day_usage(self, session: Requester, station_id: str, day: date, offset: int) -> DayUsage:
-        """Return the 24 hours from midnight on at `offset` minutes east of UTC. There is no summary."""
-        data = await session.request(_chart(station_id, DAY, day.isoformat(), offset))
+    async def day_usage(self, send: Send, station_id: str, day: date, offset: int) -> DayUsage:
+        """Return the 24 hours from midnight at `offset` minutes east of UTC, without a summary."""
+        data = await send(_chart(station_id, DAY, day.isoformat(), offset))
         return DayUsage(points=curve_points(data, offset, self._time_zone), summary=DaySummary())
 
-    async def usage_rows(self, session: Requester, station_id: str, period: Period, offset: int) -> list[UsageRow]:
+    async def usage_rows(self, send: Send, station_id: str, period: Period, offset: int) -> list[UsageRow]:
         """Return the rows of a period that have data."""
-        data = await session.request(_chart(station_id, period.duration, str(period), offset))
+        data = await send(_chart(station_id, period.duration, str(period), offset))
         return usage_rows(data, period, self._time_zone)
 
 
@@ -266,11 +265,11 @@ def _now(time_zone: tzinfo) -> datetime:
 
 
 def _get(path: str, **params: str) -> Request:
-    return Request(generation=Generation2.number, method="GET", path=_PATH + path, params=params)
+    return Request(method="GET", path=_PATH + path, params=params)
 
 
 def _post(path: str, payload: Mapping[str, Any]) -> Request:
-    return Request(generation=Generation2.number, method="POST", path=_PATH + path, json=payload)
+    return Request(method="POST", path=_PATH + path, json=payload)
 
 
 def _station_page(page: int) -> Request:
@@ -296,7 +295,7 @@ def _chart(station_id: str, duration: int, day: str, offset: int) -> Request:
 
 
 def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield all objects of a tree of lists and objects, in order."""
+    """Yield all objects in a tree of lists and objects, in order."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -311,7 +310,7 @@ def _inverter(node: Mapping[str, Any]) -> Inverter:
         values.serial_number(node.get("deviceSn")) or values.serial_number(node.get("serialNum"))
     )
     return Inverter(
-        # Not seen in this generation, but that of the first gave them.
+        # Not seen in this version, but version 1 sends names.
         name=values.text(node.get("deviceName")) or serial_number,
         serial_number=serial_number,
         model=values.text(node.get("modelType")),
@@ -327,9 +326,9 @@ def _has_serial_number(node: Mapping[str, Any]) -> bool:
 
 
 def _directed(power: float | None, positive: bool | None, negative: bool | None) -> float | None:
-    """Return a power with the sign of the direction in which it flows; as it is if neither flag says so, or both.
+    """Return a power with the sign of its direction, unchanged if neither or both flags are set.
 
-    A magnitude whose direction is left out is not known.
+    None if a direction that is needed is missing.
     """
     if power is None or bool(positive) == bool(negative):
         return None if power and power > 0 and not positive and None in {positive, negative} else power
@@ -337,7 +336,7 @@ def _directed(power: float | None, positive: bool | None, negative: bool | None)
 
 
 class _Overview:
-    """A station's answer, by names of which older answers spell some in another case."""
+    """The fields of a station's answer, by name in any case: older answers spell some differently."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._fields = {name.lower(): value for name, value in data.items() if value is not None}
@@ -352,9 +351,9 @@ class _Overview:
         return values.power(self._fields.get(name.lower()), self._fields.get(f"{name}Unit".lower()))
 
     def first_power(self, names: Iterable[str], units: Iterable[str]) -> float | None:
-        """Return the power under the first of the names that has one, in W where none of the units is there.
+        """Return the power in W of the first name that has one.
 
-        A name's own unit counts before those.
+        Its unit is the name's own, else the first of `units` that is present, else W.
         """
         for name in names:
             own = values.text(self._fields.get(f"{name}Unit".lower()))
@@ -373,9 +372,9 @@ def _newest_first(points: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _unit_of_powers(points: list[Mapping[str, Any]]) -> str | None:
-    """Return the unit of an inverter's powers: that of the newest point in which its strings tell the same.
+    """Return the unit of an inverter's powers, from the newest point in which all its strings indicate the same.
 
-    None if no point tells, as at night.
+    None if there is no such point, as at night.
     """
     for point in points:
         data = mapping(point.get("data"))
@@ -386,7 +385,7 @@ def _unit_of_powers(points: list[Mapping[str, Any]]) -> str | None:
 
 
 def _unit_of_string(data: Mapping[str, Any], number: int) -> str | None:
-    """Return the unit in which a string's power is volts times amperes, None if that is not to be told."""
+    """Return the unit in which a string's power matches volts times amperes, None if that is unclear."""
     power, voltage, current = (values.number(data.get(f"{what}{number}")) or 0.0 for what in ("ppv", "vpv", "ipv"))
     product = voltage * current
     if power <= 0 or product < _SMALLEST_PRODUCT:
@@ -396,7 +395,7 @@ def _unit_of_string(data: Mapping[str, Any], number: int) -> str | None:
 
 
 class _Newest:
-    """The newest value of each name in the points of a day, which need not have all names."""
+    """The newest value of each name in the points of a day; a point may lack names."""
 
     def __init__(self, points: list[Mapping[str, Any]], power_unit: str) -> None:
         self._fields: dict[str, Any] = {}
@@ -414,13 +413,13 @@ class _Newest:
         return values.number(self._fields.get(name))
 
     def measured(self, names: Mapping[str, str], time_zone: tzinfo) -> datetime | None:
-        """Return when the oldest of the named values was measured, None if there is none or its point has no time."""
+        """Return when the oldest of the named values was measured, None if a time is unknown or there is no value."""
         stamps = [values.moment(self._stamps[name], time_zone) for name in names.values() if name in self._stamps]
         known = [stamp for stamp in stamps if stamp is not None]
         return min(known) if known and len(known) == len(stamps) else None
 
     def power(self, *names: str) -> float | None:
-        """Return the power in W under the first of the names that has one."""
+        """Return the power in W of the first name that has one."""
         powers = (values.power(self._fields.get(name), self._power_unit) for name in names)
         return next((power for power in powers if power is not None), None)
 
@@ -437,7 +436,7 @@ class _Newest:
 
     def battery(self) -> BatteryReading:
         numbers = {field: self.number(name) for field, name in _BATTERY.items()}
-        # A battery has a voltage; an inverter without one may say 0 of all that a battery has.
+        # A battery has a voltage; an inverter without a battery may report 0 for all its values.
         if not numbers["voltage"] and not numbers["state_of_charge"]:
             return BatteryReading()
         return BatteryReading(
