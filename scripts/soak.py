@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 import logging
 from pathlib import Path
 from random import Random
@@ -16,27 +17,38 @@ from typing import Any
 import freezegun
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN
+from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component import plugins
 import pytest_socket
 
-from custom_components.mtec.portal import (
-    pacing,
-)
+from custom_components.mtec.portal import pacing
 from tests.home import SEED, most_in, portal_at
 from tests.household import Household, Names, household
-from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, PortalSimulator, Powers, plant_of
-from tests.test_energy_statistics import ENERGIES, entity_of
+from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, Energies, PortalSimulator, Powers, plant_of
+from tests.test_energy_statistics import ENERGIES, INVERTER_ENERGIES, INVERTERS_DELAY, entity_of
 
+GENERATION_WITH_INVERTERS = 2
+"""The generation of the API in which inverters tell energies."""
 EMAIL, PASSWORD = "family@example.com", "sunshine"
 BEGIN = date(2026, 3, 26)
 """A week with a change of the clocks and of the month."""
 POLL = timedelta(seconds=61)
 """A little longer than the interval, so that each poll happens in its own step."""
+REQUESTS_A_POLL = 4
+LOST_A_DAY, ROUNDING = 0.1, 0.03
+"""kWh that may be invented or lost of an inverter's energy in a day, and how exactly it is told."""
+WELL = timedelta(hours=1)
+"""How long the portal is well at the end of each day, before the day's energies are compared."""
 PLANT = plant_of(HOUSE, SEED)
 
-LASTING = {name: 2.0e-4 for name, fault in FAULTS.items() if fault.lasts is not None}
-"""Faults that go on for a while strike a few times in a week."""
-LASTING["late_reset"] = 0.0
+PLANNED = {"late_reset", "stale"}
+"""Faults that strike in certain nights."""
+LASTING = {
+    name: min(2.0e-4, 0.03 * POLL / fault.lasts / REQUESTS_A_POLL)
+    for name, fault in FAULTS.items()
+    if fault.lasts is not None and name not in PLANNED
+}
+"""The probability with which a request begins a fault that goes on for a while: that of hours for 3 % of the time."""
 
 MEASURED: dict[str, Callable[[Powers], float]] = {
     "sensor.haus_am_see_pv_power": lambda powers: powers.pv,
@@ -53,8 +65,18 @@ TOLERANCE = 1.01
 NONE_BEFORE_ANY = {f"sensor.haus_am_see_self_{what}_today" for what in ("consumption", "sufficiency")}
 """Shares of today's energies: there are none before there is any energy."""
 
-MOMENTS = timedelta(hours=25, minutes=10)
-"""How old the moment of a value may be: the portal may repeat yesterday's."""
+MOMENTS = timedelta(hours=37, minutes=10)
+"""How old the moment of a value may be: the portal may repeat one of half a day ago, and call yesterday's its own."""
+
+INVERTERS_TODAY: dict[str, Callable[[Energies], float]] = {
+    key.replace("_total", "_today"): part for key, part in INVERTER_ENERGIES.items()
+}
+"""The same energies since midnight, which are disabled at first."""
+
+
+def inverter_entity(key: str) -> str:
+    """Return the entity of an energy of the inverter."""
+    return f"sensor.energy_butler_{key}"
 
 
 @dataclass
@@ -88,7 +110,14 @@ class Soak:
     """A week in a home."""
 
     def __init__(
-        self, freezer: FrozenDateTimeFactory, portal: PortalSimulator, days: int, seed: int, share: float
+        self,
+        freezer: FrozenDateTimeFactory,
+        portal: PortalSimulator,
+        *,
+        days: int,
+        seed: int,
+        share: float,
+        generation: int,
     ) -> None:
         self.freezer = freezer
         self.portal = portal
@@ -100,47 +129,73 @@ class Soak:
         self.names_fail_until = PLANT.day_start(BEGIN)
         self.findings = Findings()
         self.begin = PLANT.day_start(BEGIN) + timedelta(hours=12)
-        self.end = self.begin + timedelta(days=days)
+        self.peace = self.begin
+        self.generation = generation
         self.present: set[str] = set()
         self._seen: dict[str, str] = {}
 
-    def plan(self) -> None:
-        """Let every fault strike at random, so that together they strike this share of the requests."""
-        at_once = FAULTS.keys() - LASTING.keys()
+    def plan(self, day: int, begin: datetime, end: datetime) -> None:
+        """Let every fault strike at random for a day, so that together they strike this share of the requests."""
+        add, seed = self.portal.faults.add, f"{self.seed} {day}"
+        at_once = FAULTS.keys() - LASTING.keys() - PLANNED
         for name in sorted(at_once):
-            self.portal.faults.add(name, probability=self.share / len(at_once), seed=self.seed, until=self.end)
+            add(name, probability=self.share / len(at_once), seed=seed, since=begin, until=end)
         for name, probability in LASTING.items():
-            self.portal.faults.add(name, probability=probability, seed=self.seed, until=self.end)
-        for day in range(1, self.days + 1, 2):
-            midnight = PLANT.day_start(BEGIN + timedelta(days=day))
-            self.portal.faults.add("late_reset", since=midnight, until=midnight + timedelta(minutes=25))
+            # It goes on for a while, and has to be over when the portal is well again.
+            until = end - (FAULTS[name].lasts or timedelta())
+            add(name, probability=probability, seed=seed, since=begin, until=until)
+        midnight = PLANT.day_start(BEGIN + timedelta(days=day + 1))
+        if day % 2 == 0:
+            # The last answer is repeated over midnight, for a part of the night or longer.
+            hours = timedelta(hours=self.random.uniform(3, 12))
+            since = midnight - hours * self.random.uniform(0.1, 0.6)
+            add("stale", since=since, until=min(since + hours, end))
+        else:
+            add("late_reset", since=midnight, until=midnight + timedelta(minutes=25))
 
     async def live(self, folder: Path) -> None:
-        """Live from noon to noon, with a restart a day, and for an hour in peace."""
+        """Live from noon to noon, with a restart a day and an hour in peace before each comparison."""
         entity_ids = {entity_of(key) for key in ENERGIES} | MEASURED.keys()
-        now, last = self.begin, self.end + timedelta(hours=1)
-        for day in range(self.days + 1):
-            stop = last if day == self.days else now + timedelta(days=1, minutes=7 * day)
-            async with household(folder, HOUSE.time_zone, entity_ids, self.names) as home:
+        now = self.begin
+        for day in range(self.days):
+            noon = now + timedelta(days=1, minutes=7 * day)
+            async with household(folder, HOUSE.time_zone, entity_ids | self.inverter_entities, self.names) as home:
                 if day == 0:
-                    await home.add_account(self.portal.url, EMAIL, PASSWORD)
-                    self.present = set(self._values(home)) - NONE_BEFORE_ANY
-                    if absent := entity_ids - self.present:
-                        raise LookupError(f"These have no value to begin with: {', '.join(sorted(absent))}")
-                    self.plan()
-                while now < min(stop, last):
+                    await self.move_in(home, entity_ids)
+                self.plan(day, now, noon - WELL)
+                self.peace = noon - WELL
+                while now < noon:
                     now = max(now + POLL, self.portal.clock.now())
                     self.freezer.move_to(now)
                     await self.minute(home, now)
-                if now >= last:
-                    balance = next(iter(home.entry.runtime_data.data.balances.values()))
-                    balanced = balance.read_at or now
-                    # The next step writes the statistics of the last one.
-                    self.freezer.tick(STEP)
-                    await home.settle()
-                    await home.recorded()
-                    self.compare(await home.sums(self.begin, entity_ids), now, balanced)
-                    break
+                balance = next(iter(home.entry.runtime_data.data.balances.values()))
+                balanced = balance.read_at or now
+                # The next step writes the statistics of the last one.
+                self.freezer.tick(STEP)
+                await home.settle()
+                await home.recorded()
+                self.compare(day, await home.sums(self.begin, entity_ids | self.inverter_entities), now, balanced)
+                now = self.portal.clock.now()
+
+    async def move_in(self, home: Household, entity_ids: set[str]) -> None:
+        """Add the account, and enable what is disabled at first."""
+        await home.add_account(self.portal.url, EMAIL, PASSWORD)
+        if self.generation == GENERATION_WITH_INVERTERS:
+            registry = er.async_get(home.hass)
+            for key in INVERTERS_TODAY:
+                registry.async_update_entity(inverter_entity(key), disabled_by=None)
+            await home.hass.config_entries.async_reload(home.entry.entry_id)
+            await home.settle()
+        self.present = set(self._values(home)) - NONE_BEFORE_ANY
+        if absent := (entity_ids | self.inverter_entities) - self.present:
+            raise LookupError(f"These have no value to begin with: {', '.join(sorted(absent))}")
+
+    @property
+    def inverter_entities(self) -> set[str]:
+        """The energies of the inverter that are compared."""
+        if self.generation != GENERATION_WITH_INVERTERS:
+            return set()
+        return {inverter_entity(key) for key in (*INVERTER_ENERGIES, *INVERTERS_TODAY)}
 
     async def minute(self, home: Household, now: datetime) -> None:
         """Let a minute pass, and see what is shown."""
@@ -160,7 +215,7 @@ class Soak:
 
     def break_names(self, now: datetime) -> None:
         """Let the portal's name not resolve for some minutes, now and then."""
-        if now < self.end and self.random.random() < self.share / 200:
+        if now < self.peace and self.random.random() < self.share / 200:
             self.names_fail_until = now + timedelta(minutes=self.random.randint(1, 6))
             self.portal.faults.add("reset", times=1)
             self.portal.faults.struck["names"] += 1
@@ -205,15 +260,36 @@ class Soak:
             moment -= timedelta(seconds=STEP)
         return False
 
-    def compare(self, sums: dict[str, list[float]], now: datetime, balanced: datetime) -> None:
+    def compare(self, day: int, sums: dict[str, list[float]], now: datetime, balanced: datetime) -> None:
         """Note what the energies are off by; those of the energy balance are of the moment `balanced`."""
-        print("\nenergies of the week in kWh: in the statistics, of the plant, difference")
+        print(f"\nenergies after {day + 1} days in kWh: in the statistics, of the plant, difference")
         for key, (part, precision) in ENERGIES.items():
-            made = PLANT.energy(self.begin, now if key.startswith("pv") else balanced)
-            found, true = sums[entity_of(key)][-1], part(made)
-            print(f"  {key:26}{found:10.2f}{true:10.2f}{found - true:+8.2f}")
-            if abs(found - true) > precision + 0.05:
-                self.findings.invented.append(f"{key} is off by {found - true:+.2f} kWh")
+            least, most = part(PLANT.energy(self.begin, balanced)), part(PLANT.energy(self.begin, now))
+            # The portal knows the energy from PV more exactly than the others, which the balance alone has.
+            self.compare_one(entity_of(key), sums, least, most if key.startswith("pv") else least, precision + 0.05)
+        # An inverter sends every quarter of an hour: what it has sent is of some moments ago.
+        late = INVERTERS_DELAY
+        for key, part in (INVERTER_ENERGIES | INVERTERS_TODAY).items() if self.inverter_entities else ():
+            least = part(PLANT.energy(self.begin + late, now - late))
+            if key in INVERTERS_TODAY:
+                # What it has not sent at midnight it counts for no day.
+                nights = [PLANT.day_start(BEGIN + timedelta(days=number + 1)) for number in range(day + 1)]
+                least -= sum(part(PLANT.energy(midnight - late, midnight)) for midnight in nights)
+            most = part(PLANT.energy(self.begin - late, now))
+            self.compare_one(inverter_entity(key), sums, least, most, LOST_A_DAY * (day + 1) + ROUNDING)
+
+    def compare_one(
+        self, entity_id: str, sums: dict[str, list[float]], least: float, most: float, precision: float
+    ) -> None:
+        """Note what one energy is off by, which may be anything between two values."""
+        found = sums[entity_id][-1]
+        off = found - min(max(found, least), most)
+        falls = min((later - earlier for earlier, later in pairwise(sums[entity_id])), default=0.0)
+        print(f"  {entity_id:46}{found:10.2f}{most:10.2f}{off:+8.2f}")
+        if abs(off) > precision:
+            self.findings.invented.append(f"{entity_id} is off by {off:+.2f} kWh")
+        if falls < -0.001:  # noqa: PLR2004
+            self.findings.invented.append(f"{entity_id} has fallen by {-falls:.2f} kWh")
 
 
 def _report(soak: Soak, before: float, started: float) -> bool:
@@ -267,7 +343,7 @@ async def _run(arguments: argparse.Namespace, started: float) -> bool:
         # The event loop's clock stands still: waiting moves it.
         vars(pacing)["sleep"] = sleep
         async with portal_at(freezer, begin, arguments.generation) as portal:
-            soak = Soak(freezer, portal, arguments.days, arguments.seed, arguments.share)
+            soak = Soak(freezer, portal, **vars(arguments))
             before = _memory()
             with TemporaryDirectory() as folder:
                 await soak.live(Path(folder))

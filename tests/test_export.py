@@ -315,7 +315,7 @@ async def test_what_was_before_the_plant_is_not_asked_for(
 
 
 async def test_station_is_chosen_by_device_or_account(hass: HomeAssistant, set_up: SetUp, call: Call) -> None:
-    village, family = await set_up(), await set_up(FAMILY)
+    family, village = await set_up(FAMILY), await set_up()
     asked = {"type": "lifetime"}
     by_station = await call("get_usage", device=device(hass, FARM.station_id), **asked)
     by_inverter = await call("get_usage", device=device(hass, FARM.inverters[1].serial), **asked)

@@ -16,7 +16,7 @@ from custom_components.mtec.portal.generation2 import Generation2
 from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnreadableError
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
-from tests.portal_simulator import FARM, HOUSE
+from tests.portal_simulator import BARN, FARM, HOUSE
 from tests.portal_simulator.faults import HANG, SLOW
 
 HOUSE_POWER = "sensor.haus_am_see_pv_power"
@@ -202,6 +202,8 @@ async def test_slow_portal_gives_everything_in_turns(home: Home, set_up: SetUp) 
     for _ in range(12):
         before = {id(part): part.read_at for part in everything}
         assert await duration_of_poll(home) <= 60 + SLOW
+        # What had no turn has not failed; what was cut off has.
+        assert sum(part.error is not None for part in everything) <= 1
         assert 3 <= sum(part.read_at != before[id(part)] for part in everything) <= 5
         assert not home.unavailable()
     now = home.simulator.clock.now()
@@ -220,3 +222,55 @@ async def test_what_hangs_does_not_take_the_turn_of_the_others(home: Home, set_u
     assert HOUSE_POWER in home.unavailable()
     assert not {FARM_POWER, FARM_INVERTER, SHED} & home.unavailable()
     assert home.is_fresh(FARM, FARM_POWER)
+
+
+async def test_lists_that_hang_leave_time_for_the_readings(home: Home, set_up: SetUp) -> None:
+    """The lists of inverters are asked for at each poll then, of all three stations."""
+    await set_up()
+    home.simulator.faults.add("hang", matching="devices/query")
+    home.simulator.faults.add("hang", matching="getListByStation")
+    home.freezer.tick(LOOKUP_INTERVAL)
+    for _ in range(8):
+        assert await duration_of_poll(home) <= 60 + HANG
+    assert home.simulator.faults.struck["hang"] >= 8
+    lists = [call for call in home.simulator.requests if call.faults]
+    assert all(any(plant.station_id in f"{each.path} {each.query}" for each in lists) for plant in (HOUSE, BARN, FARM))
+    assert not home.unavailable()
+    assert home.is_fresh(FARM, FARM_POWER)
+
+
+@GENERATION1
+async def test_what_was_cut_off_has_its_turn_first(home: Home, set_up: SetUp) -> None:
+    """Three answers of 25 s do not fit into a minute: the last one is cut off, and is the first at the next poll."""
+    entry = await set_up("family@example.com")
+    sleep = home.simulator.sleep
+    home.simulator.sleep = lambda _: sleep(25)
+    home.simulator.faults.add("slow")
+    data = entry.runtime_data.data
+    everything = [*data.stations.values(), *data.inverters.values(), *data.balances.values()]
+    for part in everything:
+        part.interval = timedelta()
+    for _ in range(8):
+        await duration_of_poll(home)
+        assert not home.unavailable()
+        assert all(part.failed_polls <= 1 for part in everything)
+    assert len(home.simulator.requests) > 20
+
+
+@GENERATION1
+async def test_what_takes_all_the_time_has_had_its_turn(home: Home, set_up: SetUp) -> None:
+    """A station that is cut off although it was first is not the first again at the next poll."""
+    entry = await set_up("family@example.com")
+    data = entry.runtime_data.data
+    [station], [inverter] = data.stations.values(), data.inverters.values()
+
+    async def hang() -> Any:
+        await home.simulator.sleep(100)
+        await asyncio.Event().wait()
+
+    station.read = hang
+    for _ in range(6):
+        await duration_of_poll(home)
+    assert station.reading is None
+    assert inverter.read_at is not None
+    assert home.simulator.clock.now() - inverter.read_at < timedelta(minutes=5)

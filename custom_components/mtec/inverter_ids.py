@@ -14,7 +14,10 @@ from .models import (
 from .ownership import async_claim, async_owner
 
 LOOKUPS_WITHOUT: Final = 3
-"""Look-ups in a row that leave out a serial number, after which the portal's id of the inverter is taken instead."""
+"""Look-ups without a serial number after which the portal's id of the inverter is taken instead.
+
+They are in a row: once the portal has given the serial number, it is known.
+"""
 
 
 class InverterIds:
@@ -50,7 +53,6 @@ class InverterIds:
     def _has_to_wait(self, serial_number: str, device_id: str | None) -> bool:
         """Return whether an inverter's serial number is missing, and may come with the next look-up."""
         if device_id != serial_number:
-            self._lookups_without.pop(device_id or "", None)
             return False
         self._lookups_without[device_id] += 1
         owner = async_owner(self._hass, device_id)
