@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
+from custom_components.mtec.export.file import AtomicFile
+from custom_components.mtec.export.table import CsvFormat, csv_header, csv_rows
+from custom_components.mtec.export.usage import UsageQuery, UsageType, read_usage
 from custom_components.mtec.models import (
     CurvePoint,
     DaySummary,
@@ -23,9 +26,6 @@ from custom_components.mtec.portal import (
     Client,
     Connection,
 )
-from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows
-from custom_components.mtec.portal.usage import UsageQuery, UsageType, read_usage
-from custom_components.mtec.portal.whole_file import WholeFile
 
 ZONE = ZoneInfo("Europe/Vienna")
 TODAY = date(2026, 11, 1)
@@ -61,7 +61,7 @@ async def export(days: int, path: Path) -> None:
     query = UsageQuery(type=UsageType.DAY, start=TODAY - timedelta(days=days - 1), end=TODAY, today=TODAY)
     async with aiohttp.ClientSession() as http:
         client = SyntheticClient(Connection(http, None, time_zone=ZONE))
-        with WholeFile(path) as file:
+        with AtomicFile(path) as file:
             file.write(csv_header(query.type, csv_format))
             async for part in read_usage(client, "1", query):
                 file.write(csv_rows(part.rows, csv_format))

@@ -15,10 +15,8 @@ from typing import Any
 
 import pytest
 
-from custom_components.mtec.portal import (
-    __main__ as command_line,
-    rate_limiter,
-)
+from cli import app, arguments
+from custom_components.mtec.portal import rate_limiter
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator, plant_of
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +37,7 @@ def generation() -> int:
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_line, "PAUSE", 0)
+    monkeypatch.setattr(app, "PAUSE", 0)
     monkeypatch.setattr(rate_limiter, "FIRST_BACKOFF", 0.001)
     for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
         monkeypatch.setattr(rate_limiter, name, 100_000)
@@ -61,7 +59,7 @@ def run(simulator: PortalSimulator, capsys: pytest.CaptureFixture[str], monkeypa
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
         capsys.readouterr()
         try:
-            code = await command_line.run(["--url", simulator.url, *accounts[who], *words])
+            code = await app.run(["--url", simulator.url, *accounts[who], *words])
         except SystemExit as error:
             code = int(str(error.code))
         said = capsys.readouterr()
@@ -277,7 +275,7 @@ async def test_credentials_of_the_environment_or_asked_for(run: Run, monkeypatch
     code, _, err = await run("stations", who="nobody")
     assert code == 2
     assert "MTEC_EMAIL" in err
-    monkeypatch.setattr(command_line, "getpass", lambda: "together")
+    monkeypatch.setattr(arguments, "getpass", lambda: "together")
     code, out, err = await run("stations", who="nobody", typed="village@example.com\n")
     assert (code, err) == (0, "E-mail: ")
     assert HOUSE.name in out
@@ -322,9 +320,9 @@ async def test_menu_ends_with_its_input_and_outlives_the_portal(run: Run, simula
 
 def start(*words: str, **options: Any) -> subprocess.Popen[str]:
     code = "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
-    block = "sys.modules['homeassistant'] = None; sys.modules['custom_components'] = None; "
-    module = "runpy.run_module('portal', run_name='__main__', alter_sys=True)"
-    folder = str(ROOT / "custom_components" / "mtec")
+    block = "sys.modules['homeassistant'] = None; "
+    module = "runpy.run_module('cli', run_name='__main__', alter_sys=True)"
+    folder = str(ROOT)
     return subprocess.Popen([sys.executable, "-P", "-c", code + block + module, folder, *words], text=True, **options)
 
 
@@ -379,7 +377,7 @@ def test_reader_that_goes(portal: str) -> None:
 def test_script_passes_its_words_on() -> None:
     script = (ROOT / "scripts" / "mtec").read_text(encoding="utf-8")
     [code] = re.findall(r"-P -c '\n(.*?)'", script, re.DOTALL)
-    folder = str(ROOT / "custom_components" / "mtec")
+    folder = str(ROOT)
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, folder, "--help"], capture_output=True, text=True, check=True
     )

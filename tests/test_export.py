@@ -25,17 +25,16 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
+from custom_components.mtec import retry as retry_module
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.history import export as export_module, progress as progress_module
-from custom_components.mtec.models import (
-    CurvePoint,
-)
-from custom_components.mtec.portal import (
-    rate_limiter,
-    usage as usage_module,
-)
-from custom_components.mtec.portal.table import CsvFormat, csv_rows, csv_text
-from custom_components.mtec.portal.whole_file import WholeFile
+from custom_components.mtec.errors import EXCEPTION_KEYS
+from custom_components.mtec.export import exporter as export_module, progress as progress_module
+from custom_components.mtec.export.file import AtomicFile
+from custom_components.mtec.export.table import CsvFormat, csv_rows, csv_text
+from custom_components.mtec.export.usage import RangeProblem
+from custom_components.mtec.models import CurvePoint
+from custom_components.mtec.portal import rate_limiter
+from custom_components.mtec.responses import MOST_DAYS_LISTED
 from tests.conftest import NOON, SetUp
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, plant_of
 
@@ -61,7 +60,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
         monkeypatch.setattr(rate_limiter, name, 100_000)
     monkeypatch.setattr(rate_limiter, "FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr(usage_module, "RETRY_AFTER", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(retry_module, "RETRY_PAUSES", (0.01, 0.01, 0.01))
 
 
 @pytest.fixture(autouse=True)
@@ -308,7 +307,7 @@ async def test_what_was_before_the_plant_is_not_asked_for(
     assert response["rows"] == 2 * 288
     assert response["first"] == "2023-04-18"
     assert response["days_without_data_count"] > 8000
-    assert len(response["days_without_data"]) == export_module.MOST_DAYS_LISTED
+    assert len(response["days_without_data"]) == MOST_DAYS_LISTED
     assert len(simulator.requests) == 5
 
 
@@ -527,8 +526,8 @@ def test_crash_leaves_the_old_file(media: Path) -> None:
     path = media / "usage.csv"
     path.write_text("old", encoding="utf-8")
     code = (
-        "import pathlib, sys, time; sys.path.append(sys.argv[1]); from portal.whole_file import WholeFile\n"
-        "file = WholeFile(pathlib.Path(sys.argv[2])); file.open(); file.write('new' * 100_000); print(flush=True)\n"
+        "import pathlib, sys, time; sys.path.append(sys.argv[1]); from export.file import AtomicFile\n"
+        "file = AtomicFile(pathlib.Path(sys.argv[2])); file.open(); file.write('new' * 100_000); print(flush=True)\n"
         "time.sleep(60)"
     )
     package = str(Path(export_module.__file__).parent.parent)
@@ -539,7 +538,7 @@ def test_crash_leaves_the_old_file(media: Path) -> None:
     writer.communicate()
     assert path.read_text(encoding="utf-8") == "old"
     assert len(list(media.iterdir())) == 2
-    with WholeFile(path) as file:
+    with AtomicFile(path) as file:
         file.write("new")
     assert path.read_text(encoding="utf-8") == "new"
     assert list(media.iterdir()) == [path]
@@ -730,7 +729,7 @@ async def test_every_field_and_error_is_translated(hass: HomeAssistant, set_up: 
     for key, text in english["exceptions"].items():
         placeholders = {part.split("}")[0] for part in text["message"].split("{")[1:]}
         assert placeholders == {part.split("}")[0] for part in german["exceptions"][key]["message"].split("{")[1:]}
-    for problem in usage_module.RangeProblem:
+    for problem in RangeProblem:
         assert problem in english["exceptions"]
-    for key in export_module._PORTAL_ERRORS.values():
+    for key in EXCEPTION_KEYS.values():
         assert key in english["exceptions"]

@@ -27,12 +27,13 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
-from custom_components.mtec import home_assistant_internals as internals
+from custom_components.mtec import home_assistant_internals as internals, retry as retry_module
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.history import importer, jobs, spread as spread_module
+from custom_components.mtec.energies import ENERGIES as STATION_ENERGIES, Energy
+from custom_components.mtec.history import importer, manager
+from custom_components.mtec.history.hours import distribute_over_hours, hours_of_day
 from custom_components.mtec.history.importer import Phase, Resolution
-from custom_components.mtec.history.jobs import async_jobs
-from custom_components.mtec.history.spread import Energy, hours_of_day, spread
+from custom_components.mtec.history.manager import async_import_manager
 from custom_components.mtec.history.statistics import PastHour, Series, async_series
 from custom_components.mtec.home_assistant_internals import Row
 from custom_components.mtec.portal import (
@@ -74,7 +75,7 @@ async def _fast(hass: HomeAssistant, freezer: FrozenDateTimeFactory, monkeypatch
     await hass.config.async_set_time_zone("Europe/Berlin")
     for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
         monkeypatch.setattr(rate_limiter, name, 100_000)
-    monkeypatch.setattr(importer, "RETRY_AFTER", (0.0,))
+    monkeypatch.setattr(retry_module, "RETRY_PAUSES", (0.0,))
     logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
     hass.loop.set_debug(False)  # It takes half of the time.
 
@@ -345,7 +346,7 @@ async def test_import_before_the_first_own_row(move_in: MoveIn, hass: HomeAssist
     """It waits for Home Assistant to begin the statistics, and the installation day has no jump."""
     home = await move_in()
     station = home.entry.runtime_data.data.stations[HOUSE.station_id]
-    running = await async_jobs(hass).async_begin(home.entry, station, date(2026, 6, 13), Resolution.HOURS)
+    running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 13), Resolution.HOURS)
     await until(lambda: running.work.progress.phase is Phase.WAITING)
     assert running.work.progress.done == 3
     await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
@@ -443,13 +444,13 @@ class Crash:
 async def restart(hass: HomeAssistant, home: Home) -> None:
     """Load the account again with nothing but what is stored."""
     await hass.config_entries.async_unload(home.entry.entry_id)
-    hass.data.pop(jobs._JOBS)
+    hass.data.pop(manager._MANAGER)
     await hass.config_entries.async_setup(home.entry.entry_id)
 
 
 async def finished(hass: HomeAssistant) -> None:
     """Wait until no import is going on."""
-    while running := list(async_jobs(hass).running.values()):
+    while running := list(async_import_manager(hass).running.values()):
         await asyncio.wait([each.task for each in running])
         await asyncio.sleep(0)
 
@@ -470,7 +471,7 @@ async def test_crash_between_any_two_steps(
     station = home.entry.runtime_data.data.stations[HOUSE.station_id]
     with monkeypatch.context() as patch:
         crash = Crash(patch, survived)
-        running = await async_jobs(hass).async_begin(home.entry, station, date(2026, 6, 12), Resolution.HOURS)
+        running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 12), Resolution.HOURS)
         happened = hass.async_create_task(crash.happened.wait())
         await asyncio.wait([happened, running.task], return_when=asyncio.FIRST_COMPLETED)
         assert happened.done()
@@ -506,7 +507,7 @@ async def test_goes_on_after_a_restart(
     await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
     station = home.entry.runtime_data.data.stations[HOUSE.station_id]
     asked = len(simulator.requests)
-    running = await async_jobs(hass).async_begin(home.entry, station, date(2026, 6, 10), Resolution.HOURS)
+    running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 10), Resolution.HOURS)
     await until(lambda: len(simulator.requests) >= asked + request_number)
     await hass.config_entries.async_unload(home.entry.entry_id)
     assert running.task.cancelled()
@@ -533,16 +534,16 @@ async def test_stopped_for_good(move_in: MoveIn, hass: HomeAssistant, hass_stora
     home = await move_in()
     await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
     action = hass.async_create_task(home.import_history(start="2026-04-01"))
-    await until(lambda: any(each.work.report.energy for each in async_jobs(hass).running.values()))
+    await until(lambda: any(each.work.report.energy for each in async_import_manager(hass).running.values()))
     with pytest.raises(HomeAssistantError, match="already"):
         await home.import_history()
-    await async_jobs(hass).async_stop(HOUSE.station_id)
+    await async_import_manager(hass).async_stop(HOUSE.station_id)
     with pytest.raises(HomeAssistantError, match="stopped"):
         await action
     assert not hass_storage["mtec.history"]["data"]
     assert await home.rises()
     await restart(hass, home)
-    assert not async_jobs(hass).running
+    assert not async_import_manager(hass).running
     await home.import_history(start="2026-04-01")
     await home.check_days(date(2026, 4, 1), date(2026, 6, 14))
     assert await home.rises()
@@ -576,7 +577,9 @@ async def test_stopped_between_rows_and_their_rise(
     def stop(recorder: Recorder, task: Any) -> None:
         queue(recorder, task)
         if isinstance(task, ImportStatisticsTask) and not stopping:
-            stopping.append(hass.async_create_task(async_jobs(hass).async_stop(HOUSE.station_id), eager_start=False))
+            stopping.append(
+                hass.async_create_task(async_import_manager(hass).async_stop(HOUSE.station_id), eager_start=False)
+            )
 
     monkeypatch.setattr(Recorder, "queue_task", stop)
     with pytest.raises(HomeAssistantError, match="stopped"):
@@ -622,7 +625,7 @@ async def writing(home: Home, series: Series) -> tuple[Row, list[PastHour]]:
     begin = home.model.day_start(day)
     first = await series.async_first()
     assert first is not None
-    hours = spread(energy_of("pv_energy_today"), 7.77, day, HOUSE.zone)
+    hours = distribute_over_hours(energy_of("pv_energy_today"), 7.77, day, HOUSE.zone)
     return first, [PastHour(hour.start, hour.total, hour.energy, begin) for hour in hours]
 
 
@@ -638,10 +641,10 @@ async def test_one_writes_into_the_statistics_at_a_time(
     first, hours = await writing(home, series)
     SlowRecorder(hass, monkeypatch)
     _, seen, _, _ = await asyncio.gather(
-        series.async_put_before(first, hours, first.state),
+        series.async_prepend(first, hours, first.state),
         series.async_first(),
-        series.async_settle(),
-        series.async_settle(),
+        series.async_rebase_sums(),
+        series.async_rebase_sums(),
     )
     assert seen is not None and seen.start == hours[0].start
     assert seen.sum == pytest.approx(seen.state, abs=1e-6)
@@ -661,11 +664,11 @@ async def test_two_who_find_sums_not_raised_raise_them_once(
     first, hours = await writing(home, series)
     with monkeypatch.context() as patch:
         crash = Crash(patch, 1)
-        await series.async_put_before(first, hours, first.state)
+        await series.async_prepend(first, hours, first.state)
         assert crash.happened.is_set()
     assert (await home.rows("hour"))[sensor][0]["sum"] < -1
     SlowRecorder(hass, monkeypatch)
-    await asyncio.gather(series.async_settle(), series.async_settle())
+    await asyncio.gather(series.async_rebase_sums(), series.async_rebase_sums())
     rows = (await home.rows("hour"))[sensor]
     assert rows[0]["sum"] == pytest.approx(rows[0]["state"], abs=1e-6)
 
@@ -811,7 +814,7 @@ async def test_midnight_passes_while_it_waits(move_in: MoveIn, hass: HomeAssista
     installed = datetime(2026, 6, 15, 21, 56, 30, tzinfo=UTC)
     home = await move_in(at=installed)
     station = home.entry.runtime_data.data.stations[HOUSE.station_id]
-    running = await async_jobs(hass).async_begin(home.entry, station, date(2026, 6, 14), Resolution.HOURS)
+    running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 14), Resolution.HOURS)
     await until(lambda: running.work.progress.phase is Phase.WAITING)
     # The sensors are of the next day when they get their first row.
     await home.poll(datetime(2026, 6, 15, 22, 2, 30, tzinfo=UTC))
@@ -874,7 +877,7 @@ async def test_offered_after_set_up(hass: HomeAssistant, simulator: PortalSimula
     assert offer["step_id"] == "import_history"
     hass.config_entries.options.async_abort(offer_id)
     await hass.async_block_till_done()
-    assert not async_jobs(hass).running
+    assert not async_import_manager(hass).running
 
 
 async def open_import(hass: HomeAssistant, home: Home) -> Any:
@@ -898,7 +901,7 @@ async def test_dialog_shows_progress_and_result(move_in: MoveIn, hass: HomeAssis
     flow = await options.async_configure(flow["flow_id"], {"resolution": "hours", "start": "2026-06-10"})
     assert flow["type"] is FlowResultType.SHOW_PROGRESS
     assert flow["progress_action"] == "reading"
-    [running] = async_jobs(hass).running.values()
+    [running] = async_import_manager(hass).running.values()
     await until(lambda: running.work.progress.phase is Phase.WAITING)
     flow = await options.async_configure(flow["flow_id"])
     assert flow["progress_action"] == "waiting"
@@ -928,7 +931,7 @@ async def test_dialog_closed_and_opened_again(move_in: MoveIn, hass: HomeAssista
     flow = await open_import(hass, home)
     flow = await options.async_configure(flow["flow_id"], {"resolution": "days"})
     options.async_abort(flow["flow_id"])
-    [running] = async_jobs(hass).running.values()
+    [running] = async_import_manager(hass).running.values()
     await until(lambda: running.work.progress.phase is Phase.WAITING)
 
     flow = await open_import(hass, home)
@@ -941,7 +944,7 @@ async def test_dialog_closed_and_opened_again(move_in: MoveIn, hass: HomeAssista
     stopped = await options.async_configure(flow["flow_id"], {"next_step_id": "import_stop"})
     assert (stopped["type"], stopped["reason"]) == (FlowResultType.ABORT, "import_stopped")
     assert running.task.cancelled()
-    assert not async_jobs(hass).running
+    assert not async_import_manager(hass).running
 
 
 @GENERATION1
@@ -953,7 +956,7 @@ async def test_dialog_tells_what_went_wrong(
     options = hass.config_entries.options
     flow = await open_import(hass, home)
     flow = await options.async_configure(flow["flow_id"], {"resolution": "days", "start": "2026-06-10"})
-    [running] = async_jobs(hass).running.values()
+    [running] = async_import_manager(hass).running.values()
     await asyncio.wait([running.task])
     await hass.async_block_till_done(wait_background_tasks=True)
     flow = await options.async_configure(flow["flow_id"])
@@ -965,7 +968,7 @@ async def test_dialog_tells_what_went_wrong(
 
 
 def energy_of(key: str) -> Energy:
-    return next(energy for energy in spread_module.ENERGIES if energy.key == key)
+    return next(energy for energy in STATION_ENERGIES if energy.key == key)
 
 
 def test_hours_of_a_day() -> None:
@@ -984,8 +987,8 @@ def test_hours_of_a_day() -> None:
 
 def test_spread_without_a_curve() -> None:
     days = date(2026, 6, 15), date(2026, 3, 29), date(2026, 10, 25)
-    for energy, day, total in product(spread_module.ENERGIES, days, (0.0, 0.01, 7.77, 123.456)):
-        hours = spread(energy, total, day, HOUSE.zone)
+    for energy, day, total in product(STATION_ENERGIES, days, (0.0, 0.01, 7.77, 123.456)):
+        hours = distribute_over_hours(energy, total, day, HOUSE.zone)
         assert sum(hour.energy for hour in hours) == pytest.approx(total, abs=1e-9)
         assert hours[-1].total == total
         assert all(hour.energy >= 0 for hour in hours)
@@ -1000,17 +1003,17 @@ def test_spread_ends_with_the_total_itself() -> None:
     """Hours are rounded, the day is not: nothing of its energy is lost."""
     day = date(2026, 6, 15)
     begin = plant_of(HOUSE, 1).day_start(day)
-    for energy, total in product(spread_module.ENERGIES, (12.3454, 10 / 3, 0.0004)):
+    for energy, total in product(STATION_ENERGIES, (12.3454, 10 / 3, 0.0004)):
         for end in (None, begin + 13.4 * HOUR):
-            hours = spread(energy, total, day, HOUSE.zone, end=end)
+            hours = distribute_over_hours(energy, total, day, HOUSE.zone, end=end)
             assert hours[-1].total == total
             assert sum(hour.energy for hour in hours) == pytest.approx(total, abs=1e-12)
 
 
 def test_spread_of_a_day_that_still_runs() -> None:
     end = datetime(2026, 6, 15, 10, 25, tzinfo=UTC)
-    hours = spread(energy_of("consumption_today"), 12.0, date(2026, 6, 15), HOUSE.zone, end=end)
+    hours = distribute_over_hours(energy_of("consumption_today"), 12.0, date(2026, 6, 15), HOUSE.zone, end=end)
     assert len(hours) == 13
     assert hours[-1].energy == pytest.approx(12 * 25 / 745, abs=0.002)
-    night = spread(energy_of("pv_energy_today"), 0.4, date(2026, 6, 15), HOUSE.zone, end=end - 8 * HOUR)
+    night = distribute_over_hours(energy_of("pv_energy_today"), 0.4, date(2026, 6, 15), HOUSE.zone, end=end - 8 * HOUR)
     assert sum(hour.energy for hour in night) == pytest.approx(0.4)

@@ -25,8 +25,8 @@ import pytest
 
 from custom_components.mtec import config_flow
 from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS
-from custom_components.mtec.portal.usage import RangeProblem
 from tests.conftest import SetUp
 
 CHECKOUT = Path(__file__).parent.parent
@@ -233,7 +233,7 @@ def test_errors_of_dialogs_are_translated() -> None:
     words = {node.value for each in MODULES.values() for node in ast.walk(each) if isinstance(node, ast.Constant)}
     known = ENGLISH["config"]["error"].keys() | ENGLISH["options"]["error"].keys()
     assert known <= words
-    assert _constants(tree, "_ERRORS") <= ENGLISH["config"]["error"].keys()
+    assert _constants(MODULES[MTEC / "errors.py"], "FORM_KEYS") <= ENGLISH["config"]["error"].keys()
     for call, name in _calls(tree):
         for reason in (keyword.value for keyword in call.keywords if keyword.arg == "reason"):
             assert name in {"async_abort", "async_update_reload_and_abort"}

@@ -7,7 +7,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator
-from .history.jobs import async_jobs
+from .history.manager import async_import_manager
 from .issues import async_forget
 from .services import async_setup_services
 from .stale import async_forget_absences
@@ -31,7 +31,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     entry.runtime_data = coordinator
     await coordinator.async_config_entry_first_refresh()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    await async_jobs(hass).async_continue(entry)
+    await async_import_manager(hass).async_continue(entry)
     return True
 
 
@@ -56,7 +56,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> Non
     """Leave nothing behind of an account that is removed."""
     async_forget(hass, entry.entry_id)
     await async_forget_absences(hass, entry.entry_id)
-    await async_jobs(hass).async_forget_account(entry.entry_id)
+    await async_import_manager(hass).async_forget_account(entry.entry_id)
 
 
 async def async_remove_config_entry_device(hass: HomeAssistant, entry: MtecConfigEntry, device: dr.DeviceEntry) -> bool:

@@ -33,19 +33,14 @@ from .const import (
     SHORTEST_POLL_INTERVAL,
 )
 from .coordinator import MtecConfigEntry, portal_key, temporary_client
+from .errors import error_key
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .portal import (
     PORTAL_URL,
     Credentials,
     digest_of,
 )
-from .sources import (
-    AuthenticationError,
-    BusyError,
-    ResponseError,
-    SourceConnectionError,
-    SourceError,
-)
+from .sources import SourceError
 from .titles import DEFAULT_TITLE, title_of
 
 SECTION_PORTAL = "portal"
@@ -53,13 +48,6 @@ CONF_ALLOW_HTTP = "allow_http"
 
 IMPORT_HISTORY = {"next_step_id": "import_history"}
 """What the options are begun with to import history at once."""
-
-_ERRORS: dict[type[SourceError], str] = {
-    AuthenticationError: "invalid_auth",
-    SourceConnectionError: "cannot_connect",
-    BusyError: "busy",
-    ResponseError: "invalid_response",
-}
 
 _PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="current-password"))
 
@@ -212,7 +200,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
                 await client.sign_in()
                 stations = await client.stations()
             except SourceError as error:
-                return None, _ERRORS[type(error)]
+                return None, error_key(error)
         taken = {entry.title for entry in self._async_current_entries()}
         self._title = title_of([station.name for station in stations], taken)
         return client.api_version, None if stations else "no_stations"

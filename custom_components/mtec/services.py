@@ -1,4 +1,4 @@
-"""The actions: usage for files, scripts and templates."""
+"""The actions: export usage, return usage, import history."""
 
 from pathlib import Path
 from typing import Final
@@ -13,15 +13,15 @@ from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from .const import DOMAIN
-from .coordinator import MtecConfigEntry, Part
-from .history.export import UsageExport, async_range_error, invalid
+from .coordinator import MtecConfigEntry
+from .errors import validation_error
+from .export.exporter import UsageExport, range_error
+from .export.table import DECIMALS, DELIMITERS, CsvFormat
+from .export.usage import RangeError, UsageQuery, UsageType
 from .history.importer import Resolution
-from .history.jobs import async_import_history
-from .models import (
-    StationReading,
-)
-from .portal.table import DECIMALS, DELIMITERS, CsvFormat
-from .portal.usage import RangeError, UsageQuery, UsageType
+from .history.manager import async_import_history
+from .models import Station
+from .stations import followed_stations, history_source, station_of_inverter
 
 ATTR_CONFIG_ENTRY: Final = "config_entry"
 ATTR_DEVICE: Final = "device"
@@ -35,7 +35,7 @@ ATTR_RESOLUTION: Final = "resolution"
 
 _LONGEST_NAME = 200
 
-type _StationOfAccount = tuple[MtecConfigEntry, Part[StationReading]]
+type _StationOfAccount = tuple[MtecConfigEntry, Station]
 
 _USAGE_SCHEMA = vol.Schema(
     {
@@ -97,7 +97,7 @@ async def _async_export_csv(call: ServiceCall) -> ServiceResponse:
     try:
         csv_format = CsvFormat(decimal=call.data[ATTR_DECIMAL], delimiter=call.data[ATTR_DELIMITER])
     except ValueError as error:
-        raise invalid("same_separators") from error
+        raise validation_error("same_separators") from error
     if ATTR_FILENAME not in call.data:
         return await export.async_text(csv_format)
     path = await call.hass.async_add_executor_job(_target, call.hass, call.data[ATTR_FILENAME])
@@ -114,12 +114,12 @@ async def _async_import_history(call: ServiceCall) -> ServiceResponse:
     entry, station = _station(call, None)
     start = call.data.get(ATTR_START)
     if start is not None and start > dt_util.now().date():
-        raise invalid("start_in_future")
+        raise validation_error("start_in_future")
     return await async_import_history(call.hass, entry, station, start, Resolution(call.data[ATTR_RESOLUTION]))
 
 
 async def _async_user(call: ServiceCall) -> User | None:
-    """Return the user who calls an action, None if Home Assistant itself does. Raises UnknownUser."""
+    """Return the user who called an action, None for Home Assistant itself. Raises UnknownUser."""
     if call.context.user_id is None:
         return None
     if (user := await call.hass.auth.async_get_user(call.context.user_id)) is None:
@@ -128,7 +128,7 @@ async def _async_user(call: ServiceCall) -> User | None:
 
 
 def _usage_export(call: ServiceCall, user: User | None) -> UsageExport:
-    """Return the usage an action asks for. Raises ServiceValidationError, or Unauthorized."""
+    """Return the export that an action asks for. Raises ServiceValidationError or Unauthorized."""
     entry, station = _station(call, user)
     try:
         query = UsageQuery(
@@ -138,47 +138,47 @@ def _usage_export(call: ServiceCall, user: User | None) -> UsageExport:
             today=dt_util.now().date(),
         )
     except RangeError as error:
-        raise async_range_error(error, station.name) from error
-    return UsageExport(hass=call.hass, entry=entry, station=station, query=query)
+        raise range_error(error, station.name) from error
+    return UsageExport(hass=call.hass, entry=entry, source=history_source(entry), station=station, query=query)
 
 
 def _station(call: ServiceCall, user: User | None) -> _StationOfAccount:
-    """Return the station an action is about, and its account.
+    """Return the account and the station of an action.
 
     Raises ServiceValidationError, or Unauthorized if the user may not read the station.
     """
-    # A blueprint leaves empty what was not chosen.
+    # A blueprint passes an empty string for an input that was not set.
     entry_id, device_id = call.data.get(ATTR_CONFIG_ENTRY) or None, call.data.get(ATTR_DEVICE) or None
     if device_id is not None:
         stations = [_station_of_device(call.hass, device_id, entry_id)]
     else:
         stations = _stations(call.hass, entry_id)
-    # An error does not name stations that the user may not see.
+    # The errors below must not name stations that the user may not see.
     readable = [each for each in stations if _is_readable(call.hass, user, *each)]
     if not readable:
         raise Unauthorized(context=call.context, permission=POLICY_READ)
     if len(readable) > 1:
-        raise invalid("several_stations", stations=", ".join(station.name for _, station in readable))
+        raise validation_error("several_stations", stations=", ".join(station.name for _, station in readable))
     return readable[0]
 
 
 def _stations(hass: HomeAssistant, entry_id: str | None) -> list[_StationOfAccount]:
-    """Return the stations of an account or, without one, of all accounts. Raises ServiceValidationError."""
+    """Return the stations of an account, of all accounts for None. Raises ServiceValidationError."""
     entries: list[MtecConfigEntry] = (
         hass.config_entries.async_loaded_entries(DOMAIN)
         if entry_id is None
         else [async_get_config_entry(hass, DOMAIN, entry_id)]
     )
     if not entries:
-        raise invalid("no_account")
-    stations = [(entry, station) for entry in entries for station in entry.runtime_data.data.stations.values()]
+        raise validation_error("no_account")
+    stations = [(entry, station) for entry in entries for station in followed_stations(entry).values()]
     if not stations:
-        raise invalid("no_station")
+        raise validation_error("no_station")
     return stations
 
 
-def _is_readable(hass: HomeAssistant, user: User | None, entry: MtecConfigEntry, station: Part[StationReading]) -> bool:
-    """Return whether a user may read all entities of a station. Home Assistant itself, None, may."""
+def _is_readable(hass: HomeAssistant, user: User | None, entry: MtecConfigEntry, station: Station) -> bool:
+    """Return whether a user may read all entities of a station. None is Home Assistant itself, which may."""
     if user is None or user.permissions.access_all_entities(POLICY_READ):
         return True
     device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, station.id), entry.entry_id)
@@ -191,35 +191,38 @@ def _is_readable(hass: HomeAssistant, user: User | None, entry: MtecConfigEntry,
 
 
 def _station_of_device(hass: HomeAssistant, device_id: str, entry_id: str | None) -> _StationOfAccount:
-    """Return the station of its own device or of the device of one of its inverters, and its account."""
+    """Return the account and the station of the device of a station or an inverter. Raises ServiceValidationError."""
     device = dr.async_get(hass).async_get(device_id)
     ids = [] if device is None else [id_ for domain, id_ in device.identifiers if domain == DOMAIN]
     if device is None or not ids or entry_id not in {None, device.config_entry_id}:
-        raise invalid("unknown_device")
+        raise validation_error("unknown_device")
     entry: MtecConfigEntry = async_get_config_entry(hass, DOMAIN, device.config_entry_id)
-    account = entry.runtime_data.data
-    inverter = account.inverters.get(ids[0])
-    station = account.stations.get(ids[0] if inverter is None else inverter.station_id)
+    station = followed_stations(entry).get(station_of_inverter(entry, ids[0]) or ids[0])
     if station is None:
-        raise invalid("unknown_device")
+        raise validation_error("unknown_device")
     return entry, station
 
 
 def _target(hass: HomeAssistant, filename: str) -> Path:
-    """Return where a file goes. Blocks. Raises ServiceValidationError if it may not be written."""
+    """Return the path of a file to write. Blocks. Raises ServiceValidationError if it must not be written."""
     typed = Path(filename)
-    own_folder = Path(hass.config.path(DOMAIN)).resolve()
     if not filename.isprintable() or typed.suffix.lower() != ".csv" or len(typed.name.encode()) > _LONGEST_NAME:
-        raise invalid("bad_filename", filename=filename)
-    if not typed.is_absolute():
-        if "/" in filename or "\\" in filename:
-            raise invalid("bad_filename", filename=filename)
-        return own_folder / filename
+        raise validation_error("bad_filename", filename=filename)
+    own_folder = Path(hass.config.path(DOMAIN)).resolve()
+    if typed.is_absolute():
+        return _allowed_path(hass, own_folder, filename)
+    if "/" in filename or "\\" in filename:
+        raise validation_error("bad_filename", filename=filename)
+    return own_folder / filename
+
+
+def _allowed_path(hass: HomeAssistant, own_folder: Path, filename: str) -> Path:
+    """Return the resolved path of an absolute file name. Raises ServiceValidationError if it is not allowed."""
     try:
-        path = typed.resolve()
+        path = Path(filename).resolve()
         allowed = path.parent == own_folder or hass.config.is_allowed_path(str(path))
     except (OSError, RuntimeError) as error:
-        raise invalid("path_not_allowed", path=filename) from error
+        raise validation_error("path_not_allowed", path=filename) from error
     if not allowed or path.is_dir():
-        raise invalid("path_not_allowed", path=filename)
+        raise validation_error("path_not_allowed", path=filename)
     return path

@@ -1,1 +1,1 @@
-"""The past of a station: what the portal keeps of it, taken out."""
+"""A station's past, imported into the statistics of its energy sensors."""

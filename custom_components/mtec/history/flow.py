@@ -1,7 +1,8 @@
-"""The dialog that imports history: offered after set-up and in the options of an account."""
+"""The dialog that imports history, offered after the setup and in the options of an account."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
@@ -18,53 +19,61 @@ import voluptuous as vol
 
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.coordinator import MtecConfigEntry
-from custom_components.mtec.sources import (
-    SourceError,
-)
+from custom_components.mtec.errors import homeassistant_error
+from custom_components.mtec.models import Station
+from custom_components.mtec.sources import SourceError
+from custom_components.mtec.stations import followed_stations
 
-from .export import async_portal_error
 from .importer import Phase, Report, Resolution
-from .jobs import Running, async_jobs
+from .manager import RunningImport, async_import_manager
 
 CONF_STATIONS: Final = "stations"
 CONF_START: Final = "start"
 CONF_RESOLUTION: Final = "resolution"
 
-_LOOK_AGAIN: Final = 1.0
-"""Seconds after which the progress is shown anew."""
+_UPDATE_INTERVAL: Final = 1.0
+"""Seconds between two updates of the progress."""
 
 
 class ImportHistoryFlow(OptionsFlow):
-    """Asks what to import, shows the progress, and stops an import. Closing it changes nothing."""
+    """A dialog that starts imports, shows their progress and stops them. They go on when it is closed."""
 
     config_entry: MtecConfigEntry
-    _imports: Sequence[Running] = ()
+    _imports: Sequence[RunningImport] = ()
     _watching: asyncio.Task[None] | None = None
 
     async def async_step_import_history(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask which stations to import, from when on, and how exactly."""
+        """Ask for the stations to import, the first day and the resolution, and start the imports."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
-        stations = self.config_entry.runtime_data.data.stations
-        jobs = async_jobs(self.hass)
-        if running := [each for id_, each in jobs.running.items() if id_ in stations]:
+        stations = followed_stations(self.config_entry)
+        if running := [each for id_, each in async_import_manager(self.hass).running.items() if id_ in stations]:
             self._imports = running
             return await self.async_step_import_running()
-        errors: dict[str, str] = {}
-        if user_input is not None:
-            start = dt_util.parse_date(user_input.get(CONF_START, ""))
-            if start is not None and start > dt_util.now().date():
-                errors[CONF_START] = "start_in_future"
-            else:
-                resolution = Resolution(user_input[CONF_RESOLUTION])
-                chosen = [stations[id_] for id_ in user_input.get(CONF_STATIONS, stations) if id_ in stations]
-                try:
-                    self._imports = [
-                        await jobs.async_begin(self.config_entry, station, start, resolution) for station in chosen
-                    ]
-                except HomeAssistantError as error:
-                    return self._failed(error)
-                return await self.async_step_import_watch()
+        if user_input is None:
+            return self._show_form(stations, None, {})
+        start = dt_util.parse_date(user_input.get(CONF_START, ""))
+        if start is not None and start > dt_util.now().date():
+            return self._show_form(stations, user_input, {CONF_START: "start_in_future"})
+        try:
+            self._imports = await self._async_start(stations, user_input, start)
+        except HomeAssistantError as error:
+            return self._failed(error)
+        return await self.async_step_import_watch()
+
+    async def _async_start(
+        self, stations: Mapping[str, Station], user_input: Mapping[str, Any], start: date | None
+    ) -> list[RunningImport]:
+        """Start the imports of the chosen stations, all of them if there was no choice. Raises HomeAssistantError."""
+        chosen = [stations[id_] for id_ in user_input.get(CONF_STATIONS, stations) if id_ in stations]
+        resolution = Resolution(user_input[CONF_RESOLUTION])
+        manager = async_import_manager(self.hass)
+        return [await manager.async_start(self.config_entry, station, start, resolution) for station in chosen]
+
+    def _show_form(
+        self, stations: Mapping[str, Station], user_input: dict[str, Any] | None, errors: dict[str, str]
+    ) -> ConfigFlowResult:
+        """Show the form with the previous input. It has the stations only if there are several."""
         fields: dict[vol.Marker, Any] = {}
         if len(stations) > 1:
             options = [SelectOptionDict(value=id_, label=station.name) for id_, station in stations.items()]
@@ -86,7 +95,7 @@ class ImportHistoryFlow(OptionsFlow):
         )
 
     async def async_step_import_running(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Let the person choose what to do with an import that is going on."""
+        """Show the menu for imports in progress."""
         return self.async_show_menu(
             step_id="import_running",
             menu_options=["import_watch", "import_stop"],
@@ -96,7 +105,7 @@ class ImportHistoryFlow(OptionsFlow):
     async def async_step_import_stop(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Stop the imports."""
         for each in self._imports:
-            await async_jobs(self.hass).async_stop(each.station.id)
+            await async_import_manager(self.hass).async_stop(each.station.id)
         return self.async_abort(reason="import_stopped")
 
     async def async_step_import_watch(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -115,7 +124,7 @@ class ImportHistoryFlow(OptionsFlow):
         )
 
     async def async_step_import_done(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Tell what was done."""
+        """Show the result."""
         reports: list[Report] = []
         for each in self._imports:
             try:
@@ -123,7 +132,7 @@ class ImportHistoryFlow(OptionsFlow):
             except asyncio.CancelledError:
                 return self.async_abort(reason="import_stopped")
             except SourceError as error:
-                return self._failed(async_portal_error(error))
+                return self._failed(homeassistant_error(error))
             except HomeAssistantError as error:
                 return self._failed(error)
         days = sorted({day for report in reports for day in report.imported})
@@ -140,14 +149,14 @@ class ImportHistoryFlow(OptionsFlow):
         )
 
     async def _async_watch(self) -> None:
-        """Show how far the imports are, until they have ended."""
+        """Update the progress until all imports have ended."""
         shown = self._phase(), self._time_left()
         while pending := [each.task for each in self._imports if not each.task.done()]:
             self.async_update_progress(self._fraction())
             if shown != (now := (self._phase(), self._time_left())):
                 shown = now
                 self.async_notify_flow_changed()
-            await asyncio.wait(pending, timeout=_LOOK_AGAIN)
+            await asyncio.wait(pending, timeout=_UPDATE_INTERVAL)
 
     def _failed(self, error: HomeAssistantError) -> ConfigFlowResult:
         return self.async_abort(reason="import_failed", description_placeholders={"error": str(error)})
@@ -156,7 +165,7 @@ class ImportHistoryFlow(OptionsFlow):
         return ", ".join(each.station.name for each in self._imports)
 
     def _fraction(self) -> float:
-        """Return how far the imports are, from 0 to 1."""
+        """Return the progress of all imports, from 0 to 1."""
         return sum(each.work.progress.fraction for each in self._imports) / len(self._imports)
 
     def _phase(self) -> Phase:
@@ -164,7 +173,7 @@ class ImportHistoryFlow(OptionsFlow):
         return min((each.work.progress.phase for each in self._imports), key=list(Phase).index)
 
     def _time_left(self) -> str:
-        """Return about how long the imports take from now on, such as "2 h 5 min"."""
+        """Return the estimated remaining time of all imports, such as "2 h 5 min"."""
         minutes = 1 + int(max(each.work.progress.seconds_left for each in self._imports) / 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours} h {minutes} min" if hours else f"{minutes} min"

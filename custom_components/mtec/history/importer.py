@@ -1,13 +1,11 @@
 """The import of a station's past into the statistics of its energy sensors."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import partial
-from itertools import count
-from operator import attrgetter
+from itertools import batched
 from time import monotonic
 from typing import Final
 
@@ -19,39 +17,27 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.unit_conversion import EnergyConverter
 
 from custom_components.mtec.const import DOMAIN, LOGGER
-from custom_components.mtec.energy_sensor import STATION_ENERGIES
+from custom_components.mtec.energies import ENERGIES, Energy
 from custom_components.mtec.home_assistant_internals import Row, is_recorded
-from custom_components.mtec.models import (
-    CurvePoint,
-    UsageRow,
-)
-from custom_components.mtec.portal import (
-    Client,
-)
-from custom_components.mtec.portal.usage import RETRY_AFTER
-from custom_components.mtec.sources import (
-    BusyError,
-    ResponseError,
-    SourceConnectionError,
-)
+from custom_components.mtec.models import CurvePoint, UsageRow
+from custom_components.mtec.retry import has_pauses_left, is_passing, retry
+from custom_components.mtec.sources import HistorySource, ResponseError, SourceError
 
 from .costs import async_fill_costs
-from .spread import ENERGIES, Energy, midnight, spread
-from .statistics import PastHour, Series, async_begun_series, async_series, begins_day
+from .hours import distribute_over_hours, midnight
+from .statistics import PastHour, Series, async_series, async_series_with_rows, begins_day
 
 LONGEST_WAIT: Final = 660.0
-"""Seconds to wait for the first row of a sensor: Home Assistant makes one every five minutes."""
+"""Seconds to wait for the first row of a sensor: Home Assistant adds a row every five minutes."""
 USUAL_SECONDS: Final = 3.0
-"""What a request takes, as long as none has been measured."""
+"""The estimated duration of a request before the first one was measured."""
 
 _DAY: Final = timedelta(days=1)
-_ROW_FNS: Final = {energy.key: attrgetter(energy.row_energy) for energy in STATION_ENERGIES if energy.row_energy}
-"""What a day's energy in kWh is in the portal's row, by the key of the sensor that counts it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """What the portal knows of a day."""
+    """A day with its energies, None if the source has no row of it, and its curve, which may be empty."""
 
     day: date
     row: UsageRow | None
@@ -59,18 +45,18 @@ class _Day:
 
 
 class Resolution(StrEnum):
-    """How a day's energy is spread: as its five-minute curve goes, or by a plain rule."""
+    """The way to distribute a day's energy over its hours: like its five-minute curve, or by fixed hours."""
 
     HOURS = "hours"
     DAYS = "days"
 
 
 _DAYS_AT_ONCE = {Resolution.HOURS: 31, Resolution.DAYS: 92}
-"""How many days are put into the statistics in one go."""
+"""The number of days that are added to the statistics in one step."""
 
 
 class Phase(StrEnum):
-    """What an import is at."""
+    """The phase of an import."""
 
     READING = "reading"
     WAITING = "waiting"
@@ -79,30 +65,31 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class Progress:
-    """How far an import is, in requests; `begun` is in seconds of the monotonic clock."""
+    """The progress of an import in requests; `started` is in seconds of the monotonic clock."""
 
     phase: Phase = Phase.READING
     done: int = 0
     planned: int = 0
-    begun: float = 0.0
+    started: float = 0.0
 
     @property
     def fraction(self) -> float:
-        """How far it is, from 0 to 1."""
+        """The progress from 0 to 1."""
         return min(1.0, self.done / self.planned) if self.planned else 0.0
 
     @property
     def seconds_left(self) -> float:
-        """About how long it takes from now on."""
-        each = (monotonic() - self.begun) / self.done if self.done else USUAL_SECONDS
+        """The estimated remaining time."""
+        each = (monotonic() - self.started) / self.done if self.done else USUAL_SECONDS
         return max(0, self.planned - self.done) * each
 
 
 @dataclass(slots=True)
 class Report:
-    """What an import has done.
+    """The result of an import.
 
-    `energy` is in kWh by the key of the sensor, `costs` in the currency of Home Assistant by the entity id.
+    `energy` is in kWh by the key of the sensor, `costs` in Home Assistant's currency by entity id. `not_recorded` are
+    the entity ids of sensors without statistics.
     """
 
     requests: int = 0
@@ -123,7 +110,7 @@ class NothingRecordedError(HomeAssistantError):
 
 @dataclass(frozen=True, slots=True)
 class _Sensor:
-    """A sensor of the station with its statistics; `first` is its first row."""
+    """An energy sensor of the station, its statistics and their first row."""
 
     energy: Energy
     series: Series
@@ -131,42 +118,42 @@ class _Sensor:
 
     @property
     def factor(self) -> float:
-        """What a kWh is in the unit of the statistics."""
+        """A kWh in the unit of the statistics."""
         return EnergyConverter.convert(1, UnitOfEnergy.KILO_WATT_HOUR, self.series.unit)
 
     @property
     def first_day(self) -> date:
-        """The day that the first row belongs to."""
+        """The day of the first row."""
         return dt_util.as_local(self.first.last_reset or self.first.start).date()
 
     @property
-    def lacks_until(self) -> date:
-        """The last day of which hours are missing before the first row."""
+    def missing_until(self) -> date:
+        """The last day with missing hours before the first row."""
         return self.first_day - _DAY if begins_day(self.first) else self.first_day
 
     def day_total(self, day: date, row: UsageRow | None) -> tuple[float | None, datetime | None]:
-        """Return a day's energy in kWh, None if the portal does not know it, and when that was counted.
+        """Return a day's energy in kWh, None if it is not known, and when it was measured, None for the end of the day.
 
-        What the sensor itself has counted of its first day is what its own rows go on from.
+        On the first day it is the state of the sensor's first row, which the added hours have to lead up to.
         """
         if day == self.first_day:
             return self.first.state / self.factor, self.first.end
-        return None if row is None else _ROW_FNS[self.energy.key](row), None
+        return self.energy.in_row(row), None
 
-    def lacks(self, day: date, row: UsageRow | None) -> bool:
-        """Return whether hours of a day are missing which are known."""
-        return day <= self.lacks_until and self.day_total(day, row)[0] is not None
+    def is_missing(self, day: date, row: UsageRow | None) -> bool:
+        """Return whether a day has missing hours and a known energy."""
+        return day <= self.missing_until and self.day_total(day, row)[0] is not None
 
     def hours(self, day: _Day, zone: tzinfo) -> list[PastHour]:
-        """Return the hours of a day that are missing."""
+        """Return the missing hours of a day."""
         total, end = self.day_total(day.day, day.row)
-        if total is None or not self.lacks(day.day, day.row):
+        if total is None or not self.is_missing(day.day, day.row):
             return []
         begin = midnight(day.day, zone)
         own = self.first.start.replace(minute=0)
         return [
             PastHour(hour.start, hour.total * self.factor, hour.energy * self.factor, begin)
-            for hour in spread(self.energy, total, day.day, zone, points=day.points, end=end)
+            for hour in distribute_over_hours(self.energy, total, day.day, zone, points=day.points, end=end)
             if hour.start < own
         ]
 
@@ -175,14 +162,14 @@ class _Sensor:
 class HistoryImport:
     """The import of a station's past from `start` on, None for all of it.
 
-    What is missing is told by the statistics themselves: what is before the first row of each sensor. From there it
-    goes back in time, some days at once, so that it may end at any moment and go on at another.
+    The hours before the first row of each sensor are missing. They are added backwards in time, some days in each
+    step, so that an import can be stopped at any time and continued later.
 
-    A `patient` import waits for a portal that does not even answer the first request.
+    A `patient` import waits even if the source does not answer the first request.
     """
 
     hass: HomeAssistant
-    client: Client
+    source: HistorySource
     station_id: str
     start: date | None
     resolution: Resolution
@@ -191,21 +178,21 @@ class HistoryImport:
     report: Report = field(default_factory=Report)
 
     async def async_run(self) -> Report:
-        """Import. Raises a SourceError, NothingRecordedError, or NotSupportedError if the costs alone are missing."""
-        self.progress.begun = monotonic()
+        """Import. Raises SourceError, NothingRecordedError, or NotSupportedError if only the costs are missing."""
+        self.progress.started = monotonic()
         known = self._statistic_ids()
         ids = {id_: energy for id_, energy in known.items() if is_recorded(self.hass, id_)}
         before = await self._async_sensors(await async_series(self.hass, set(ids)), ids)
-        last = max((sensor.lacks_until for sensor in before), default=date.min)
+        last = max((sensor.missing_until for sensor in before), default=date.min)
         if len(before) < len(ids):
             last = date.max
         while True:
-            # Read and waited for on one day: what was read of a day that was not over would be too little of it.
+            # Again if midnight passes meanwhile: the energy that was read of that day is not its final one.
             today = dt_util.now().date()
             self.progress.phase = Phase.READING
             rows = await self._async_rows(min(last, today))
             self.progress.phase = Phase.WAITING
-            series = await async_begun_series(self.hass, set(ids), LONGEST_WAIT)
+            series = await async_series_with_rows(self.hass, set(ids), LONGEST_WAIT)
             if today == dt_util.now().date():
                 break
         self.report.not_recorded = sorted(known.keys() - series.keys())
@@ -217,7 +204,7 @@ class HistoryImport:
         return self.report
 
     def _statistic_ids(self) -> dict[str, Energy]:
-        """Return the sensors that the station has, by their statistic ids."""
+        """Return the energies of the station's enabled sensors, by statistic id."""
         registry = er.async_get(self.hass)
         found = {
             registry.async_get_entity_id("sensor", DOMAIN, f"{self.station_id}_{energy.key}"): energy
@@ -230,104 +217,103 @@ class HistoryImport:
         }
 
     async def _async_sensors(self, series: Mapping[str, Series], ids: Mapping[str, Energy]) -> list[_Sensor]:
-        """Return the sensors that have a first row, with what an import before left undone put right."""
+        """Return the sensors that have a first row, after finishing what an earlier import left undone."""
         sensors = []
         for id_, each in series.items():
-            await each.async_settle()
+            await each.async_rebase_sums()
             if (first := await each.async_first()) is not None:
                 sensors.append(_Sensor(ids[id_], each, first))
         return sensors
 
     async def _async_rows(self, last: date) -> dict[date, UsageRow]:
-        """Return the portal's rows of the days from the start until `last`."""
+        """Return the rows of the days from the start until `last`."""
         self.progress.planned = 2
-        years = await self._ask(partial(self.client.lifetime_rows, self.station_id))
-        begin = min((row.start for row in years), default=None)
-        if begin is None or begin > last:
-            return {}
-        months = await self._ask(partial(self.client.year_rows, self.station_id, begin.year))
-        start = max(min((row.start for row in months), default=begin), self.start or date.min)
-        if start > last:
+        start = await self._async_start(last)
+        if start is None or start > last:
             return {}
         wanted = [(number // 12, number % 12 + 1) for number in range(_month(start), _month(last) + 1)]
-        self.progress.planned += len(wanted)
-        if self.resolution is Resolution.HOURS:
-            self.progress.planned += max(0, (last - start).days + 1)
+        self.progress.planned += len(wanted) + self._curves((last - start).days + 1)
         rows: dict[date, UsageRow] = {}
         for month in wanted:
-            found = await self._ask(partial(self.client.month_rows, self.station_id, *month))
+            found = await self._async_request(partial(self.source.month_rows, self.station_id, *month))
             rows |= {row.start: row for row in found if start <= row.start <= last}
         return rows
 
+    async def _async_start(self, last: date) -> date | None:
+        """Return the first day to import, None if the station has no usage until `last`."""
+        years = await self._async_request(partial(self.source.lifetime_rows, self.station_id))
+        first = min((row.start for row in years), default=None)
+        if first is None or first > last:
+            return None
+        months = await self._async_request(partial(self.source.year_rows, self.station_id, first.year))
+        return max(min((row.start for row in months), default=first), self.start or date.min)
+
+    def _curves(self, days: int) -> int:
+        """Return the number of curves to request for a number of days."""
+        return days if self.resolution is Resolution.HOURS else 0
+
     async def _async_import(self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]) -> None:
-        """Go back in time from the first rows."""
-        begin = min((*rows, *(sensor.first_day for sensor in sensors)))
-        begin = max(begin, self.start or date.min)
-        last = max(sensor.lacks_until for sensor in sensors)
-        past = [last - number * _DAY for number in range((last - begin).days + 1)]
-        days = [day for day in past if any(sensor.lacks(day, rows.get(day)) for sensor in sensors)]
+        """Add the missing days, the latest ones first."""
+        past = self._past_days(sensors, rows)
+        days = [day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)]
         self.report.without_data = [day for day in reversed(past) if day not in rows and day not in days]
-        self.progress.planned = self.progress.done + (len(days) if self.resolution is Resolution.HOURS else 0)
-        size = _DAYS_AT_ONCE[self.resolution]
-        for index in range(0, len(days), size):
-            chunk = [_Day(day, rows.get(day), await self._async_curve(day)) for day in days[index : index + size]]
-            await self._async_put(sensors, chunk[::-1])
+        self.progress.planned = self.progress.done + self._curves(len(days))
+        for chunk in batched(days, _DAYS_AT_ONCE[self.resolution], strict=False):
+            read = [_Day(day, rows.get(day), await self._async_curve(day)) for day in chunk]
+            await self._async_prepend(sensors, read[::-1])
+
+    def _past_days(self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]) -> list[date]:
+        """Return all days that may have missing hours, the latest first."""
+        first = max(min((*rows, *(sensor.first_day for sensor in sensors))), self.start or date.min)
+        last = max(sensor.missing_until for sensor in sensors)
+        return [last - number * _DAY for number in range((last - first).days + 1)]
 
     async def _async_curve(self, day: date) -> Sequence[CurvePoint]:
-        """Return a day's curve, empty if there is none."""
+        """Return a day's curve, empty if the source has none or it is not needed."""
         if self.resolution is Resolution.DAYS:
             return ()
         try:
-            return await self._ask(partial(self.client.day_curve, self.station_id, day))
+            return await self._async_request(partial(self.source.day_curve, self.station_id, day))
         except ResponseError as error:
             LOGGER.warning("The portal gives no curve of %s: %s", day, error)
             return ()
 
-    async def _async_put(self, sensors: Sequence[_Sensor], days: Sequence[_Day]) -> None:
-        """Put days, in order, before the first row of each sensor."""
+    async def _async_prepend(self, sensors: Sequence[_Sensor], days: Sequence[_Day]) -> None:
+        """Add days, in order, before the first row of each sensor."""
         zone = dt_util.get_default_time_zone()
         for each in sensors:
             if (first := await each.series.async_first()) is None:
-                continue  # Somebody has deleted the statistics of the sensor.
+                continue  # Its statistics were deleted meanwhile.
             sensor = _Sensor(each.energy, each.series, first)
             if hours := [hour for day in days for hour in sensor.hours(day, zone)]:
                 last = hours[-1]
                 same_day = last.last_reset == midnight(sensor.first_day, zone)
-                await sensor.series.async_put_before(
-                    first, hours, first.state - last.state if same_day else first.state
-                )
+                await sensor.series.async_prepend(first, hours, first.state - last.state if same_day else first.state)
                 self._count(sensor, hours)
 
     def _count(self, sensor: _Sensor, hours: Sequence[PastHour]) -> None:
-        """Report hours that have been imported."""
+        """Add imported hours to the report."""
         key, report = sensor.energy.key, self.report
         report.hours += len(hours)
         report.imported |= {dt_util.as_local(hour.start).date() for hour in hours}
         report.energy[key] = report.energy.get(key, 0.0) + sum(hour.rise for hour in hours) / sensor.factor
 
-    async def _ask[AnswerT](self, question: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """Return the portal's answer, asked for again and again while it is busy or out of reach.
+    async def _async_request[AnswerT](self, request: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """Return the answer to a request, repeated until the source is available. Raises SourceError."""
+        answer = await retry(request, self._may_retry)
+        self.progress.done += 1
+        self.report.requests += 1
+        return answer
 
-        Raises a SourceError if that cannot help, or if not a single question has been answered to a person who waits.
-        """
-        for attempt in count():
-            try:
-                answer = await question()
-            except (BusyError, SourceConnectionError) as error:
-                if not self.patient and not self.progress.done:
-                    raise
+    def _may_retry(self, error: SourceError, repetitions: int) -> bool:
+        """Return whether to repeat a request: the first one of a person who waits for its result is not repeated."""
+        if is_passing(error):
+            if may_retry := self.patient or self.progress.done > 0:
                 LOGGER.debug("The import of %s waits for the portal: %s", self.station_id, error)
-            except ResponseError:
-                if attempt >= len(RETRY_AFTER):
-                    raise
-            else:
-                self.progress.done += 1
-                self.report.requests += 1
-                return answer
-            await asyncio.sleep(RETRY_AFTER[min(attempt, len(RETRY_AFTER) - 1)])
-        raise AssertionError  # The count does not end.
+            return may_retry
+        return isinstance(error, ResponseError) and has_pauses_left(repetitions)
 
 
 def _month(day: date) -> int:
-    """Return the number of a month, counted from the year 0 on."""
+    """Return the number of a month since the year 0."""
     return day.year * 12 + day.month - 1

@@ -1,12 +1,12 @@
-"""Hours put before what Home Assistant has recorded of a sensor, in the sensor's own statistics.
+"""Past hours, added before the first row of a sensor's own statistics.
 
-The statistics of a sensor are rows of an hour: the sensor's state at its end, since when that state counts, and a sum
-which only rises. Hours come before the first row there is, the latest first. They are put there so that the sum of
-what follows need not change: the earliest gets a sum below zero. Then the whole of it is raised at once, so that it
-rises from zero, as Home Assistant itself would have begun.
+The statistics of a sensor are rows of an hour with the sensor's state at the end of the hour, the time since when that
+state counts, and a sum that only rises. Hours are added before the first row, the latest ones first, in two steps: they
+get sums that lead up to the sum of the first row, so that the earliest ones may be below zero; then all sums are
+raised so that the first sum is the first state, as if Home Assistant had recorded the hours itself.
 
-Between the two steps Home Assistant may end. What is left then is told from the statistics alone: the sum of a first
-row that begins a day has to be its state. `async_settle` sees to it.
+If Home Assistant stops between the two steps, the first row of a day has sum ≠ state; `async_rebase_sums` then
+finishes the job.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ from custom_components.mtec.home_assistant_internals import (
     async_statistics,
 )
 
-from .spread import HOUR, hours_of_day
+from .hours import HOUR, hours_of_day
 
-_NOTHING_BEFORE: Final = 2000
-"""The year before which no plant on the portal was built."""
+_FIRST_YEAR: Final = 2000
+"""No station is older."""
 _SHORT_TERM: Final = timedelta(days=1)
-"""How far back a sensor can have rows of five minutes and none of an hour."""
+"""The longest time that a sensor can have rows of five minutes but none of an hour."""
 _EXACT: Final = 1e-6
 
 _WRITING: HassKey[asyncio.Lock] = HassKey(f"{DOMAIN}_writing_statistics")
@@ -43,7 +43,7 @@ _WRITING: HassKey[asyncio.Lock] = HassKey(f"{DOMAIN}_writing_statistics")
 
 @dataclass(frozen=True, slots=True)
 class PastHour:
-    """An hour to be put before the first row: `state` counts since `last_reset`, `rise` is of this hour alone."""
+    """An hour to add: the state at its end, which counts since `last_reset`, and the rise of the sum in this hour."""
 
     start: datetime
     state: float
@@ -53,7 +53,7 @@ class PastHour:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The statistics of one sensor, in the unit in which Home Assistant began to record it."""
+    """The statistics of one sensor, in the unit in which Home Assistant records them."""
 
     hass: HomeAssistant
     statistic: Statistic
@@ -64,7 +64,7 @@ class Series:
         return self.statistic.unit
 
     async def async_first(self) -> Row | None:
-        """Return the first row: of an hour or, in the sensor's first hour, of five minutes. None if there is none."""
+        """Return the first row, which is of five minutes in the sensor's first hour. None if there is no row."""
         async with self._writing:
             return await self._async_read_first()
 
@@ -72,23 +72,23 @@ class Series:
         """Return the rows that begin from `start` until before `end`."""
         return await async_in_recorder(self.hass, partial(self.statistic.rows, start, end, period))
 
-    async def async_put_before(self, first: Row, hours: Sequence[PastHour], last_rise: float) -> None:
-        """Put hours, in order, before the first row, in which the energy has risen by `last_rise` since their end.
+    async def async_prepend(self, first: Row, hours: Sequence[PastHour], last_rise: float) -> None:
+        """Add hours, in order, before the first row. `last_rise` is the rise of the sum between their end and its end.
 
-        The first of them has to begin a day. Once begun, this comes to its end even if the caller is cancelled.
+        The first hour has to be the first of a day. This completes even if the caller is cancelled.
         """
-        await asyncio.shield(self.hass.async_create_task(self._async_put_before(first, hours, last_rise)))
+        await asyncio.shield(self.hass.async_create_task(self._async_prepend(first, hours, last_rise)))
 
-    async def async_settle(self) -> None:
-        """Raise the sums so that they rise from zero, if that has not been done."""
+    async def async_rebase_sums(self) -> None:
+        """Raise all sums so that the first row's sum is its state, if the first row begins a day."""
         async with self._writing:
-            await self._async_settle()
+            await self._async_rebase_sums()
 
     @property
     def _writing(self) -> asyncio.Lock:
         return self.hass.data.setdefault(_WRITING, asyncio.Lock())
 
-    async def _async_put_before(self, first: Row, hours: Sequence[PastHour], last_rise: float) -> None:
+    async def _async_prepend(self, first: Row, hours: Sequence[PastHour], last_rise: float) -> None:
         rows: list[Row] = []
         sum_ = first.sum - last_rise
         for hour in reversed(hours):
@@ -97,9 +97,9 @@ class Series:
             sum_ -= hour.rise
         async with self._writing:
             self.statistic.async_import(rows[::-1])
-            await self._async_settle()
+            await self._async_rebase_sums()
 
-    async def _async_settle(self) -> None:
+    async def _async_rebase_sums(self) -> None:
         first = await self._async_read_first()
         if first is None or not begins_day(first) or abs(lack := first.state - first.sum) < _EXACT:
             return
@@ -112,8 +112,8 @@ class Series:
 
     def _first(self) -> Row | None:
         now = dt_util.utcnow()
-        for year in range(_NOTHING_BEFORE, now.year + 1):
-            # By the year: there is no way to ask for the first row alone, and all of them would be many.
+        for year in range(_FIRST_YEAR, now.year + 1):
+            # Year by year, because the recorder cannot return the first row alone, and all rows would be many.
             begin = datetime(year, 1, 1, tzinfo=UTC)
             if rows := self.statistic.rows(begin, begin.replace(year=year + 1), "hour"):
                 return rows[0]
@@ -122,7 +122,7 @@ class Series:
 
 
 def begins_day(row: Row) -> bool:
-    """Return whether a row is the first hour of what its state counts."""
+    """Return whether a row is the first hour of the day that its state counts."""
     if row.last_reset is None:
         return False
     zone = dt_util.get_default_time_zone()
@@ -131,29 +131,29 @@ def begins_day(row: Row) -> bool:
 
 
 async def async_series(hass: HomeAssistant, statistic_ids: set[str]) -> dict[str, Series]:
-    """Return the statistics that Home Assistant keeps of sensors, by statistic id, of those that it has begun."""
+    """Return the statistics of the sensors that Home Assistant records already, by statistic id."""
     return {id_: Series(hass, statistic) for id_, statistic in (await async_statistics(hass, statistic_ids)).items()}
 
 
-async def async_begun_series(hass: HomeAssistant, statistic_ids: set[str], longest: float) -> dict[str, Series]:
-    """Return the statistics of sensors once all have a row of their own, at the latest after `longest` seconds.
+async def async_series_with_rows(hass: HomeAssistant, statistic_ids: set[str], longest: float) -> dict[str, Series]:
+    """Return the statistics of the sensors that have a row, by statistic id.
 
-    Home Assistant records a row of five minutes soon after each five minutes of the clock.
+    Waits until all have one, at most `longest` seconds: Home Assistant adds a row every five minutes.
     """
     written = asyncio.Event()
     stop_listening = async_listen_to_statistics(hass, written.set)
-    begun: dict[str, Series] = {}
+    found: dict[str, Series] = {}
     try:
         async with asyncio.timeout(longest):
-            while missing := statistic_ids - begun.keys():
+            while missing := statistic_ids - found.keys():
                 written.clear()
                 await async_recorded(hass)
                 known = await async_series(hass, missing)
-                begun |= {id_: series for id_, series in known.items() if await series.async_first() is not None}
-                if len(begun) < len(statistic_ids):
+                found |= {id_: series for id_, series in known.items() if await series.async_first() is not None}
+                if len(found) < len(statistic_ids):
                     await written.wait()
     except TimeoutError:
         pass
     finally:
         stop_listening()
-    return begun
+    return found

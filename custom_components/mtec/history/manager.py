@@ -1,4 +1,4 @@
-"""The imports of history that are going on: begun, continued after a restart, stopped."""
+"""The imports of history in progress: started, continued after a restart, stopped."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,29 +13,21 @@ from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.json import JsonObjectType
 
 from custom_components.mtec.const import DOMAIN, LOGGER
-from custom_components.mtec.coordinator import MtecConfigEntry, Part
-from custom_components.mtec.home_assistant_internals import (
-    Feature,
-    NotSupportedError,
-    check_supported,
-    is_supported,
-)
-from custom_components.mtec.models import (
-    StationReading,
-)
-from custom_components.mtec.portal import Client
-from custom_components.mtec.sources import (
-    SourceError,
-)
+from custom_components.mtec.coordinator import MtecConfigEntry
+from custom_components.mtec.errors import homeassistant_error
+from custom_components.mtec.home_assistant_internals import Feature, NotSupportedError, check_supported, is_supported
+from custom_components.mtec.models import Station
+from custom_components.mtec.responses import days_without_data
+from custom_components.mtec.sources import SourceError
+from custom_components.mtec.stations import followed_stations, history_source
 
-from .export import async_portal_error, without_data
 from .importer import HistoryImport, NothingRecordedError, Report, Resolution
 
 _VERSION: Final = 1
 
 
-class _Job(TypedDict):
-    """An import that is not finished, as it is stored. `start` is a date, None for all of the station's past."""
+class _StoredImport(TypedDict):
+    """An unfinished import as it is stored. `start` is an ISO 8601 date, None for the station's whole past."""
 
     entry_id: str
     start: str | None
@@ -43,65 +35,66 @@ class _Job(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """An import that is going on."""
+class RunningImport:
+    """An import in progress."""
 
-    station: Part[StationReading]
+    station: Station
     work: HistoryImport
     task: asyncio.Task[Report]
 
 
 @dataclass(slots=True)
-class HistoryJobs:
-    """The imports of all accounts, one for a station at most."""
+class ImportManager:
+    """The imports of all accounts, at most one for each station."""
 
     hass: HomeAssistant
-    running: dict[str, Running] = field(default_factory=dict)
-    _jobs: dict[str, _Job] | None = None
+    running: dict[str, RunningImport] = field(default_factory=dict)
+    _stored: dict[str, _StoredImport] | None = None
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _store: Store[dict[str, _Job]] = field(init=False)
+    _store: Store[dict[str, _StoredImport]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Keep what is not finished in one store, which writes one after the other."""
+        """Create the one store of all unfinished imports, so that no two are written at the same time."""
         self._store = Store(self.hass, _VERSION, f"{DOMAIN}.history")
 
-    async def async_begin(
+    async def async_start(
         self,
         entry: MtecConfigEntry,
-        station: Part[StationReading],
+        station: Station,
         start: date | None,
         resolution: Resolution,
-    ) -> Running:
-        """Begin an import, to be continued until it has come to its end. Raises HomeAssistantError."""
+    ) -> RunningImport:
+        """Start an import, which is continued after a restart until it is finished. Raises HomeAssistantError."""
         if "recorder" not in self.hass.config.components:
             raise HomeAssistantError(translation_domain=DOMAIN, translation_key="no_recorder")
         check_supported(Feature.IMPORT)
-        jobs = await self._async_load()
+        stored = await self._async_load()
         if station.id in self.running:
             raise HomeAssistantError(
                 translation_domain=DOMAIN,
                 translation_key="import_running",
                 translation_placeholders={"station": station.name},
             )
-        jobs[station.id] = _Job(
+        stored[station.id] = _StoredImport(
             entry_id=entry.entry_id, start=None if start is None else start.isoformat(), resolution=resolution.value
         )
-        running = self._run(entry, station, jobs[station.id], patient=False)
+        running = self._run(entry, station, stored[station.id], patient=False)
         await self._async_save()
         return running
 
     async def async_continue(self, entry: MtecConfigEntry) -> None:
-        """Go on with the imports of an account that were not finished before it was loaded."""
+        """Continue the unfinished imports of an account that has been loaded."""
         if "recorder" not in self.hass.config.components or not is_supported(Feature.IMPORT):
             return
-        for station_id, job in (await self._async_load()).items():
-            station = entry.runtime_data.data.stations.get(station_id)
-            if job["entry_id"] == entry.entry_id and station is not None and station_id not in self.running:
+        stations = followed_stations(entry)
+        for station_id, stored in (await self._async_load()).items():
+            station = stations.get(station_id)
+            if stored["entry_id"] == entry.entry_id and station is not None and station_id not in self.running:
                 LOGGER.info("The import of the history of %s goes on", station.name)
-                self._run(entry, station, job, patient=True)
+                self._run(entry, station, stored, patient=True)
 
     async def async_stop(self, station_id: str) -> None:
-        """Stop the import of a station for good; what has been imported stays."""
+        """Stop the import of a station and do not continue it. Imported hours remain."""
         running = self.running.get(station_id)
         await self._async_forget(station_id)
         if running is not None:
@@ -110,37 +103,37 @@ class HistoryJobs:
 
     async def async_forget_account(self, entry_id: str) -> None:
         """Forget the imports of an account that is removed."""
-        for station_id, job in list((await self._async_load()).items()):
-            if job["entry_id"] == entry_id:
+        for station_id, stored in list((await self._async_load()).items()):
+            if stored["entry_id"] == entry_id:
                 await self._async_forget(station_id)
 
     @callback
-    def _run(self, entry: MtecConfigEntry, station: Part[StationReading], job: _Job, *, patient: bool) -> Running:
+    def _run(self, entry: MtecConfigEntry, station: Station, stored: _StoredImport, *, patient: bool) -> RunningImport:
         work = HistoryImport(
             hass=self.hass,
-            client=Client(entry.runtime_data.client.connection, background=True),
+            source=history_source(entry),
             station_id=station.id,
-            start=None if job["start"] is None else date.fromisoformat(job["start"]),
-            resolution=Resolution(job["resolution"]),
+            start=None if stored["start"] is None else date.fromisoformat(stored["start"]),
+            resolution=Resolution(stored["resolution"]),
             patient=patient,
         )
         task = entry.async_create_background_task(
             self.hass, self._async_work(station, work), f"{DOMAIN} import of the history of {station.name}"
         )
-        running = self.running[station.id] = Running(station, work, task)
+        running = self.running[station.id] = RunningImport(station, work, task)
 
         @callback
         def ended(_: asyncio.Task[Report]) -> None:
             if self.running.get(station.id) is running:
                 del self.running[station.id]
             if not task.cancelled():
-                task.exception()  # It has been logged: not all who began an import wait for its end.
+                task.exception()  # It is logged already, and nobody may be waiting for the task.
 
         task.add_done_callback(ended)
         return running
 
-    async def _async_work(self, station: Part[StationReading], work: HistoryImport) -> Report:
-        """Import. Only what ends by itself is forgotten: what is cut off goes on when the account is loaded again."""
+    async def _async_work(self, station: Station, work: HistoryImport) -> Report:
+        """Import, and forget the import unless it was interrupted: then it is continued when the account is loaded."""
         LOGGER.info("The history of %s is being imported by %s", station.name, work.resolution)
         try:
             report = await work.async_run()
@@ -162,11 +155,11 @@ class HistoryJobs:
             )
             return report
 
-    async def _async_load(self) -> dict[str, _Job]:
+    async def _async_load(self) -> dict[str, _StoredImport]:
         async with self._loading:
-            if self._jobs is None:
-                self._jobs = await self._store.async_load() or {}
-        return self._jobs
+            if self._stored is None:
+                self._stored = await self._store.async_load() or {}
+        return self._stored
 
     async def _async_forget(self, station_id: str) -> None:
         if (await self._async_load()).pop(station_id, None) is not None:
@@ -176,34 +169,34 @@ class HistoryJobs:
         await self._store.async_save(await self._async_load())
 
 
-_JOBS: HassKey[HistoryJobs] = HassKey(f"{DOMAIN}_history_jobs")
+_MANAGER: HassKey[ImportManager] = HassKey(f"{DOMAIN}_import_manager")
 
 
 @callback
-def async_jobs(hass: HomeAssistant) -> HistoryJobs:
-    """Return the imports of all accounts."""
-    return hass.data.setdefault(_JOBS, HistoryJobs(hass))
+def async_import_manager(hass: HomeAssistant) -> ImportManager:
+    """Return the manager of the imports of all accounts."""
+    return hass.data.setdefault(_MANAGER, ImportManager(hass))
 
 
 async def async_import_history(
     hass: HomeAssistant,
     entry: MtecConfigEntry,
-    station: Part[StationReading],
+    station: Station,
     start: date | None,
     resolution: Resolution,
 ) -> JsonObjectType:
-    """Import a station's past and return what was done. Raises a translated HomeAssistantError.
+    """Import a station's past and return the response of the action. Raises a translated HomeAssistantError.
 
-    If only the caller is stopped, the import goes on.
+    The import continues if the caller is cancelled.
     """
-    running = await async_jobs(hass).async_begin(entry, station, start, resolution)
+    running = await async_import_manager(hass).async_start(entry, station, start, resolution)
     await asyncio.wait([running.task])
     try:
         return _response(running.task.result())
     except asyncio.CancelledError as error:
         raise HomeAssistantError(translation_domain=DOMAIN, translation_key="import_stopped") from error
     except SourceError as error:
-        raise async_portal_error(error) from error
+        raise homeassistant_error(error) from error
 
 
 def _response(report: Report) -> JsonObjectType:
@@ -214,7 +207,7 @@ def _response(report: Report) -> JsonObjectType:
         "hours": report.hours,
         "first": days[0].isoformat() if days else None,
         "last": days[-1].isoformat() if days else None,
-        **without_data(report.without_data),
+        **days_without_data(report.without_data),
         "energy": _rounded(report.energy),
         "costs": _rounded(report.costs),
         "not_recorded": list(report.not_recorded),

@@ -1,4 +1,4 @@
-"""Usage as a table: its columns, and how it is written as CSV."""
+"""The columns of usage, and usage as CSV."""
 
 from collections.abc import Callable, Iterable, Mapping
 import csv
@@ -7,10 +7,7 @@ from datetime import date, datetime
 import io
 from typing import Any, Final
 
-from custom_components.mtec.models import (
-    CurvePoint,
-    UsageRow,
-)
+from custom_components.mtec.models import CurvePoint, UsageRow
 
 from .usage import UsageType
 
@@ -22,7 +19,7 @@ type Cell = datetime | date | float | str | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvFormat:
-    """How decimals and columns are separated. Raises ValueError if the two cannot be told apart."""
+    """The decimal separator and the delimiter of columns. Raises ValueError if they are the same."""
 
     decimal: str = "."
     delimiter: str = ";"
@@ -34,7 +31,7 @@ class CsvFormat:
 
 
 def _kilowatts(watts: float | None) -> float | None:
-    # Rounded to a milliwatt: the portal's 1.001 kW has become 1000.9999999999999 W.
+    # Rounded to a milliwatt, because 1.001 kW has become 1000.9999999999999 W.
     return None if watts is None else round(watts / 1000, 6)
 
 
@@ -46,7 +43,7 @@ _CURVE_COLUMNS: Mapping[str, Callable[[CurvePoint], Cell]] = {
     "battery": lambda point: _kilowatts(point.battery_power),
     "SOC": lambda point: point.state_of_charge,
 }
-"""Powers in kW, as the portal has them, and the state of charge in %."""
+"""Powers in kW and the state of charge in %, by column."""
 
 _ROW_COLUMNS: Mapping[str, Callable[[UsageRow], Cell]] = {
     "date": lambda row: row.start,
@@ -57,7 +54,7 @@ _ROW_COLUMNS: Mapping[str, Callable[[UsageRow], Cell]] = {
     "grid_load": lambda row: row.grid_import,
     "grid_feed": lambda row: row.grid_export,
 }
-"""Energies in kWh: `load` is taken from the battery or the grid, `feed` goes into it."""
+"""Energies in kWh by column: `load` is drawn from the battery or the grid, `feed` goes into it."""
 
 
 def record(row: CurvePoint | UsageRow) -> dict[str, str | float | None]:
@@ -66,17 +63,17 @@ def record(row: CurvePoint | UsageRow) -> dict[str, str | float | None]:
 
 
 def csv_header(type_: UsageType, csv_format: CsvFormat) -> str:
-    """Return the first line of the CSV of a type of usage."""
+    """Return the header line of a type of usage."""
     return csv_text([list(_CURVE_COLUMNS if type_ is UsageType.DAY else _ROW_COLUMNS)], csv_format)
 
 
 def csv_rows(rows: Iterable[CurvePoint | UsageRow], csv_format: CsvFormat) -> str:
-    """Return the lines of some rows."""
+    """Return a line for each row."""
     return csv_text((_cells(row).values() for row in rows), csv_format)
 
 
 def csv_text(lines: Iterable[Iterable[Cell]], csv_format: CsvFormat) -> str:
-    """Return lines of cells as CSV, in which no cell is a formula. None is an empty cell."""
+    """Return cells as CSV in which no cell is a formula. None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=csv_format.delimiter, lineterminator="\n")
     writer.writerows([_written(cell, csv_format.decimal) for cell in line] for line in lines)
@@ -95,6 +92,6 @@ def _written(cell: Cell, decimal: str) -> str:
         case date():
             return cell.isoformat()
         case str():
-            # A spreadsheet takes what begins like this for a formula.
+            # A spreadsheet would run a text that begins like this as a formula.
             return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
     return f"{round(cell, 6) + 0.0:.6f}".rstrip("0").rstrip(".").replace(".", decimal)

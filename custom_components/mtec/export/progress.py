@@ -1,4 +1,4 @@
-"""How far a long export is, as a notification."""
+"""The progress of a long export, shown as a notification."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -11,36 +11,36 @@ from homeassistant.util.ulid import ulid_now
 from custom_components.mtec.const import DOMAIN
 
 SHOW_AFTER: Final = 10.0
-"""Seconds after which something is worth a notification."""
+"""Seconds that an export takes before its progress is shown."""
 
 
 class ProgressNotification:
-    """A notification about something that takes long, there until the end of this context."""
+    """A notification with the progress of an export, dismissed at the end of this context."""
 
     def __init__(self, hass: HomeAssistant, **placeholders: str) -> None:
         self._hass = hass
         self._placeholders = placeholders
         self._id = f"{DOMAIN}_export_{ulid_now()}"
         self._texts: dict[str, str] = {}
-        self._begun = hass.loop.time()
+        self._started = hass.loop.time()
         self._percent: int | None = None
 
     async def __aenter__(self) -> Self:
-        """Get the texts in the language of Home Assistant."""
+        """Load the texts in Home Assistant's language."""
         self._texts = await async_get_translations(self._hass, self._hass.config.language, "common", [DOMAIN])
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the notification away."""
+        """Dismiss the notification."""
         if self._percent is not None:
             persistent_notification.async_dismiss(self._hass, self._id)
 
     def show(self, progress: float) -> None:
-        """Show how far it is, from 0 to 1, if it takes long."""
+        """Show the progress, from 0 to 1, unless the export has only just started."""
         percent = int(progress * 100)
-        if percent == self._percent or (self._percent is None and self._hass.loop.time() - self._begun < SHOW_AFTER):
+        if percent == self._percent or (self._percent is None and self._hass.loop.time() - self._started < SHOW_AFTER):
             return
         self._percent = percent
         persistent_notification.async_create(

@@ -1,92 +1,75 @@
-"""Usage taken out of the portal by an action: into a file or a response."""
+"""The work of the actions that export usage: into a response or a file."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, fields
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.json import JsonObjectType
 
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.coordinator import MtecConfigEntry, Part
-from custom_components.mtec.models import (
-    DaySummary,
-    StationReading,
-)
-from custom_components.mtec.portal import Client
-from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows, record
-from custom_components.mtec.portal.usage import RangeError, UsagePart, UsageQuery, UsageReport, UsageType, read_usage
-from custom_components.mtec.portal.whole_file import WholeFile
-from custom_components.mtec.sources import (
-    AuthenticationError,
-    BusyError,
-    ResponseError,
-    SourceConnectionError,
-    SourceError,
-)
+from custom_components.mtec.errors import homeassistant_error, validation_error
+from custom_components.mtec.models import DaySummary, Station
+from custom_components.mtec.responses import days_without_data
+from custom_components.mtec.sources import HistorySource, SourceError
 
+from .file import AtomicFile
 from .progress import ProgressNotification
+from .table import CsvFormat, csv_header, csv_rows, record
+from .usage import RangeError, UsagePart, UsageQuery, UsageReport, UsageType, read_usage
 
 LONGEST_CURVE: Final = 366
 """Days of five-minute curves that a response may hold. Files may be longer."""
-MOST_DAYS_LISTED: Final = 366
-"""Days without data that a response lists; it counts them all."""
 
-_BEING_WRITTEN: HassKey[set[Path]] = HassKey(f"{DOMAIN}_being_written")
-
-_PORTAL_ERRORS: dict[type[SourceError], str] = {
-    AuthenticationError: "authentication",
-    BusyError: "portal_busy",
-    SourceConnectionError: "portal_unreachable",
-    ResponseError: "portal_response",
-}
+_OPEN_FILES: HassKey[set[Path]] = HassKey(f"{DOMAIN}_open_files")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageExport:
-    """Usage of a station that is to be read, without delaying the polling and until the account is unloaded.
+    """An export of a station's usage, which ends when the account is unloaded.
 
-    Its methods raise a translated HomeAssistantError, a ServiceValidationError if the question makes no sense.
+    Its methods raise a translated HomeAssistantError, or a ServiceValidationError for a query that makes no sense.
     """
 
     hass: HomeAssistant
-    entry: MtecConfigEntry
-    station: Part[StationReading]
+    entry: ConfigEntry
+    source: HistorySource
+    station: Station
     query: UsageQuery
 
     async def async_rows(self) -> JsonObjectType:
-        """Return the rows, a summary of each day and of all, and a report."""
+        """Return the rows and a report, for curves with the summary of each day and their sum."""
         self._check_length()
         return await self._async_run(self._async_rows())
 
     async def async_text(self, csv_format: CsvFormat) -> JsonObjectType:
-        """Return the CSV, and a report."""
+        """Return CSV and a report."""
         self._check_length()
         return await self._async_run(self._async_text(csv_format))
 
     async def async_file(self, csv_format: CsvFormat, path: Path) -> JsonObjectType:
-        """Write the CSV to a file and return a report. Makes the file's folder if the one above it is there."""
-        being_written = self.hass.data.setdefault(_BEING_WRITTEN, set())
-        if path in being_written:
-            raise invalid("file_in_use", path=str(path))
-        being_written.add(path)
+        """Write CSV to a file and return a report. Creates the file's folder, but not the folder above it."""
+        open_files = self.hass.data.setdefault(_OPEN_FILES, set())
+        if path in open_files:
+            raise validation_error("file_in_use", path=str(path))
+        open_files.add(path)
         try:
             return await self._async_run(self._async_file(csv_format, path))
         finally:
-            being_written.remove(path)
+            open_files.remove(path)
 
     def _check_length(self) -> None:
         if self.query.type is UsageType.DAY and self.query.days > LONGEST_CURVE:
-            raise invalid("too_long", days=str(LONGEST_CURVE))
+            raise validation_error("too_long", days=str(LONGEST_CURVE))
 
     async def _async_run(self, job: Coroutine[Any, Any, JsonObjectType]) -> JsonObjectType:
-        """Return what a job returns that ends when the account is unloaded."""
+        """Return the result of a job, which is cancelled when the account is unloaded."""
         task = self.entry.async_create_background_task(self.hass, job, f"{DOMAIN} usage of {self.station.name}")
         try:
             return await task
@@ -95,9 +78,9 @@ class UsageExport:
                 raise
             raise HomeAssistantError(translation_domain=DOMAIN, translation_key="export_cancelled") from error
         except RangeError as error:
-            raise async_range_error(error, self.station.name) from error
+            raise range_error(error, self.station.name) from error
         except SourceError as error:
-            raise async_portal_error(error) from error
+            raise homeassistant_error(error) from error
 
     async def _async_rows(self) -> JsonObjectType:
         report = UsageReport()
@@ -108,7 +91,7 @@ class UsageExport:
                 rows += map(record, part.rows)
                 if part.summary is not None and part.rows:
                     summaries.append({"date": part.day.isoformat(), **asdict(part.summary)})
-        response: JsonObjectType = {"rows": rows, **_reported(report)}
+        response: JsonObjectType = {"rows": rows, **_report(report)}
         if self.query.type is UsageType.DAY:
             response |= {"summary": _sums(summaries), "summaries": summaries}
         return response
@@ -118,16 +101,16 @@ class UsageExport:
         texts = [csv_header(self.query.type, csv_format)]
         async with aclosing(self._async_parts(report)) as parts:
             texts += [csv_rows(part.rows, csv_format) async for part in parts]
-        return {"path": None, "rows": report.rows, **_reported(report), "csv": "".join(texts)}
+        return {"path": None, "rows": report.rows, **_report(report), "csv": "".join(texts)}
 
     async def _async_file(self, csv_format: CsvFormat, path: Path) -> JsonObjectType:
         report = UsageReport()
         in_executor = self.hass.async_add_executor_job
-        file = WholeFile(path)
+        file = AtomicFile(path)
         try:
             async with aclosing(self._async_parts(report)) as parts:
                 first = await anext(parts, None)
-                await in_executor(_begin, file, path, csv_header(self.query.type, csv_format))
+                await in_executor(_open, file, path, csv_header(self.query.type, csv_format))
                 if first is not None:
                     await in_executor(file.write, csv_rows(first.rows, csv_format))
                 async for part in parts:
@@ -141,12 +124,11 @@ class UsageExport:
             ) from error
         finally:
             await in_executor(file.discard)
-        return {"path": str(path), "rows": report.rows, **_reported(report)}
+        return {"path": str(path), "rows": report.rows, **_report(report)}
 
     async def _async_parts(self, report: UsageReport) -> AsyncGenerator[UsagePart]:
-        """Yield the usage part by part, reported, and show how far it is."""
-        client = Client(self.entry.runtime_data.client.connection, background=True)
-        parts = read_usage(client, self.station.id, self.query)
+        """Yield the usage part by part, add it to the report and show the progress."""
+        parts = read_usage(self.source, self.station.id, self.query)
         async with ProgressNotification(self.hass, station=self.station.name) as progress, aclosing(parts):
             async for part in parts:
                 report.add(part)
@@ -154,49 +136,27 @@ class UsageExport:
                 yield part
 
 
-@callback
-def async_range_error(error: RangeError, station: str) -> ServiceValidationError:
-    """Return what is wrong with a range as an error for people."""
-    return invalid(error.problem, station=station, day="" if error.day is None else error.day.isoformat())
+def range_error(error: RangeError, station: str) -> ServiceValidationError:
+    """Return the error of an action for a range without usage; `station` is the station's name."""
+    return validation_error(error.problem, station=station, day="" if error.day is None else error.day.isoformat())
 
 
-@callback
-def async_portal_error(error: SourceError) -> HomeAssistantError:
-    """Return what the portal did not give as an error for people."""
-    return HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key=_PORTAL_ERRORS.get(type(error), "portal_response"),
-        translation_placeholders={"error": str(error)},
-    )
-
-
-def invalid(key: str, **placeholders: str) -> ServiceValidationError:
-    """Return what makes no sense in a question as an error for people."""
-    return ServiceValidationError(translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders)
-
-
-def _begin(file: WholeFile, path: Path, header: str) -> None:
+def _open(file: AtomicFile, path: Path, header: str) -> None:
     path.parent.mkdir(exist_ok=True)
     file.open()
     file.write(header)
 
 
-def _reported(report: UsageReport) -> JsonObjectType:
+def _report(report: UsageReport) -> JsonObjectType:
     return {
         "first": None if report.first is None else report.first.isoformat(),
         "last": None if report.last is None else report.last.isoformat(),
-        **without_data(report.days_without_data),
+        **days_without_data(report.days_without_data),
     }
 
 
-def without_data(days: Sequence[date]) -> JsonObjectType:
-    """Return the days without data as a response has them: counted, and the first of them listed."""
-    listed: list[Any] = [day.isoformat() for day in days[:MOST_DAYS_LISTED]]
-    return {"days_without_data": listed, "days_without_data_count": len(days)}
-
-
 def _sums(summaries: list[dict[str, Any]]) -> JsonObjectType:
-    """Return the sums of days' summaries, None for what is not known of any day."""
+    """Return the sums of the days' summaries in kWh, None for an energy that no day has."""
     known = {
         field.name: [summary[field.name] for summary in summaries if summary[field.name] is not None]
         for field in fields(DaySummary)

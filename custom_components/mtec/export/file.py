@@ -1,4 +1,4 @@
-"""A file that is there as a whole or not at all."""
+"""A text file that appears complete or not at all."""
 
 from contextlib import suppress
 import os
@@ -7,9 +7,13 @@ from threading import Lock
 from types import TracebackType
 from typing import Self, TextIO
 
+# Home Assistant's write_utf8_file_atomic takes the whole text at once, so memory would grow with the export. Its
+# AtomicWriter can stream, but a crash leaves a temporary file with a random name that no later export removes, the
+# finished file is readable by its owner alone, and the command line runs where it is not installed.
 
-class WholeFile:
-    """A new text file at `path`, written beside the old one and moved into its place by `commit`.
+
+class AtomicFile:
+    """A new text file at `path`, written to a temporary file beside it that `commit` moves into place.
 
     The methods block, raise an OSError if the file cannot be written, and may be called from several threads.
     """
@@ -21,7 +25,7 @@ class WholeFile:
         self._lock = Lock()
 
     def open(self) -> None:
-        """Begin, in place of what a crash may have left."""
+        """Create the temporary file, and remove one that a crash has left."""
         with self._lock:
             self._partial.unlink(missing_ok=True)
             self._file = self._partial.open("x", encoding="utf-8", newline="")
@@ -33,7 +37,7 @@ class WholeFile:
                 self._file.write(text)
 
     def commit(self) -> None:
-        """Let the new file take the place of the old one."""
+        """Replace the old file with the new one."""
         with self._lock:
             if self._file is None:
                 return
@@ -44,7 +48,7 @@ class WholeFile:
             self._file = None
 
     def discard(self) -> None:
-        """Remove what is written and leave the old file as it is. Does nothing after a commit, and never fails."""
+        """Remove the temporary file and keep the old file. Does nothing after a commit, and never raises."""
         with self._lock:
             if self._file is None:
                 return
@@ -55,7 +59,7 @@ class WholeFile:
                 self._partial.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Create the temporary file."""
         self.open()
         return self
 

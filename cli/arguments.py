@@ -1,0 +1,120 @@
+"""The arguments of the command line, with their defaults from the environment."""
+
+import argparse
+from contextlib import suppress
+from datetime import date, tzinfo
+from getpass import getpass
+import os
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from custom_components.mtec.export.table import DECIMALS, DELIMITERS
+from custom_components.mtec.export.usage import UsageType
+from custom_components.mtec.portal.auth import Credentials, digest_of
+from custom_components.mtec.portal.client import PORTAL_URL
+
+from .commands import Command, show_inverter, show_station, show_stations, show_usage
+from .errors import MisuseError
+from .menu import menu
+from .terminal import ask
+
+
+def _common() -> argparse.ArgumentParser:
+    """Return the options that may stand before the command and after it."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--email", help="the account's e-mail (default: MTEC_EMAIL, or asked for)")
+    common.add_argument("--password", help="its password (default: MTEC_PASSWORD, or asked for)")
+    common.add_argument("--demo", action="store_true", help="look around with M-TEC's public demo account")
+    common.add_argument("--url", help=f"the portal's address (default: {PORTAL_URL})")
+    common.add_argument("--time-zone", metavar="ZONE", help="the plant's time zone (default: this computer's)")
+    common.add_argument("--json", action="store_true", help="print JSON")
+    common.add_argument(
+        "--hide-sensitive",
+        action="store_true",
+        help="show stand-ins for ids, names, serial numbers and e-mails, for bug reports",
+    )
+    return common
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser. The function to call is in the parsed arguments as `command`."""
+    station = argparse.ArgumentParser(add_help=False)
+    station.add_argument("--station", metavar="NAME", help="the station's name or id (needed only with several)")
+
+    mtec = argparse.ArgumentParser(
+        prog="mtec",
+        description="Shows what M-TEC's solar portal knows. Without a command it shows a menu.",
+        parents=[_common()],
+        allow_abbrev=False,
+    )
+    commands = mtec.add_subparsers(metavar="command")
+
+    def add(name: str, command: Command, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name, help=about, description=about, parents=[_common(), *parents], allow_abbrev=False
+        )
+        added.set_defaults(command=command)
+        return added
+
+    add("stations", show_stations, "Lists the stations of the account and their inverters.")
+    add("station", show_station, "Shows the values of stations now.", station)
+    add("inverter", show_inverter, "Shows the values of inverters now.", station)
+    usage = add("usage", show_usage, "Prints usage as CSV: powers in kW, energies in kWh.", station)
+    usage.add_argument(
+        "--type",
+        required=True,
+        choices=[type_.value for type_ in UsageType],
+        help="a row for each five minutes of a day, day of a month, month of a year, year of the lifetime",
+    )
+    usage.add_argument("--start", type=date.fromisoformat, metavar="DATE", help="the first day, such as 2026-06-01")
+    usage.add_argument("--end", type=date.fromisoformat, metavar="DATE", help="the last day (default: today)")
+    usage.add_argument("--decimal", default=".", choices=DECIMALS, help="the decimal separator (default: .)")
+    usage.add_argument(
+        "--delimiter",
+        default=";",
+        choices=DELIMITERS,
+        metavar="{; , tab |}",
+        type=lambda text: "\t" if text == "tab" else text,
+        help="what stands between columns (default: ;)",
+    )
+    usage.add_argument("--file", type=Path, help="write to this file, replaced only once the new one is complete")
+    mtec.set_defaults(
+        command=menu,
+        email=None,
+        password=None,
+        demo=False,
+        url=PORTAL_URL,
+        time_zone=None,
+        json=False,
+        hide_sensitive=False,
+        station=None,
+        decimal=".",
+        delimiter=";",
+        file=None,
+    )
+    return mtec
+
+
+def credentials_of(arguments: argparse.Namespace) -> Credentials | None:
+    """Return the credentials, asked for if they are not given; None for the demo account. Raises MisuseError."""
+    if arguments.demo:
+        return None
+    email = arguments.email or os.environ.get("MTEC_EMAIL") or ask("E-mail: ")
+    password = arguments.password or os.environ.get("MTEC_PASSWORD")
+    if email and not password:
+        with suppress(EOFError):
+            password = getpass()
+    if not email or not password:
+        raise MisuseError("Give --email and --password, or MTEC_EMAIL and MTEC_PASSWORD, or --demo.")
+    return Credentials(email, digest_of(password))
+
+
+def time_zone_of(name: str | None) -> tzinfo:
+    """Return the time zone with a name, the computer's for None. Raises MisuseError."""
+    try:
+        if name or (name := os.environ.get("TZ", "").lstrip(":")):
+            return ZoneInfo(name)
+        with Path("/etc/localtime").open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError, ZoneInfoNotFoundError) as error:
+        raise MisuseError("There is no such time zone. Give one with --time-zone, such as Europe/Vienna.") from error

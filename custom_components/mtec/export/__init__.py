@@ -1,0 +1,1 @@
+"""Usage of the past as rows, as CSV text or as a file."""

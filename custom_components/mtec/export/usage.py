@@ -1,0 +1,248 @@
+"""Usage over a range of dates, read from a source request by request."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import partial
+from itertools import groupby
+from typing import Final
+
+from custom_components.mtec.models import CurvePoint, DaySummary, UsageRow
+from custom_components.mtec.retry import has_pauses_left, is_passing, retry
+from custom_components.mtec.sources import HistorySource, SourceError
+
+_EARLIEST: Final = date(2000, 1, 1)
+"""No station is older."""
+
+
+class UsageType(StrEnum):
+    """The period of a row: five minutes of a day, a day of a month, a month of a year, a year of the lifetime."""
+
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+    LIFETIME = "lifetime"
+
+
+class RangeProblem(StrEnum):
+    """Reasons why a range has no usage."""
+
+    START_MISSING = "start_missing"
+    START_AFTER_END = "start_after_end"
+    START_IN_FUTURE = "start_in_future"
+    END_BEFORE_STATION = "end_before_station"
+
+
+class RangeError(ValueError):
+    """A range that cannot have usage. `day` is the first day with usage for END_BEFORE_STATION, else None."""
+
+    def __init__(self, problem: RangeProblem, day: date | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.day = day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageQuery:
+    """The usage from the day `start` to the day `end`, both included, but not after `today`.
+
+    A month or a year with a day in the range is included as a whole. `start` None is the start of the lifetime, `end`
+    None is today. Raises RangeError.
+    """
+
+    type: UsageType
+    start: date | None
+    end: date | None
+    today: date
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if self.start is None:
+            if self.type is not UsageType.LIFETIME:
+                raise RangeError(RangeProblem.START_MISSING)
+        elif self.start > self.today:
+            raise RangeError(RangeProblem.START_IN_FUTURE)
+        elif self.end is not None and self.start > self.end:
+            raise RangeError(RangeProblem.START_AFTER_END)
+
+    @property
+    def last(self) -> date:
+        """The last day that can have usage."""
+        return self.today if self.end is None else min(self.end, self.today)
+
+    @property
+    def days(self) -> int:
+        """The number of days in the range, 0 without a start."""
+        return 0 if self.start is None else (self.last - self.start).days + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePart:
+    """The result of one request, in order.
+
+    `without_data` are the periods without usage, by their first day. `day` is the first day that was asked for.
+    `summary` is the summary of a day, None for other types. `progress` goes from 0 to 1.
+    """
+
+    rows: Sequence[CurvePoint] | Sequence[UsageRow]
+    without_data: Sequence[date]
+    day: date
+    summary: DaySummary | None
+    progress: float
+
+
+@dataclass(slots=True)
+class UsageReport:
+    """The number of rows in all parts, the dates of the first and the last row, the days without data."""
+
+    rows: int = 0
+    first: date | None = None
+    last: date | None = None
+    days_without_data: list[date] = field(default_factory=list)
+
+    def add(self, part: UsagePart) -> None:
+        """Add a part."""
+        self.days_without_data += part.without_data
+        if part.rows:
+            self.rows += len(part.rows)
+            self.first = self.first or _date(part.rows[0])
+            self.last = _date(part.rows[-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """The rows of one request, the periods that it has no row of, and the summary of a day."""
+
+    rows: Sequence[CurvePoint] | Sequence[UsageRow]
+    missing: Sequence[date]
+    summary: DaySummary | None = None
+
+
+async def read_usage(source: HistorySource, station_id: str, query: UsageQuery) -> AsyncGenerator[UsagePart]:
+    """Yield the usage that a query asks for, without requests for the time before the station's first day.
+
+    The first requests are made once: whoever waits for them learns at once that the source is busy. Later ones are
+    repeated. Raises RangeError or SourceError.
+    """
+    lifetime = await source.lifetime_rows(station_id)
+    first_day = await _first_day(source, station_id, query, lifetime)
+    end = query.last
+    if first_day is not None and first_day > end:
+        raise RangeError(RangeProblem.END_BEFORE_STATION, first_day)
+    start = max(query.start or first_day or end, _EARLIEST)
+
+    chart = _CHARTS[query.type]
+    before, periods = _split(list(_periods(chart, start, end)), first_day and chart.row_start(first_day))
+    requests = [list(group) for _, group in groupby(periods, chart.request)]
+    for number, wanted in enumerate(requests, start=1):
+        answer = await _read(source, station_id, chart, wanted, lifetime)
+        yield UsagePart(
+            rows=answer.rows,
+            without_data=[*before, *answer.missing],
+            day=wanted[0],
+            summary=answer.summary,
+            progress=number / len(requests),
+        )
+        before = []
+
+
+def _split(periods: list[date], first: date | None) -> tuple[list[date], list[date]]:
+    """Return the periods before the first one that can have usage, and the others."""
+    before = [] if first is None else [period for period in periods if period < first]
+    return before, periods[len(before) :]
+
+
+async def _read(
+    source: HistorySource, station_id: str, chart: _Chart, wanted: Sequence[date], lifetime: Iterable[UsageRow]
+) -> _Answer:
+    """Return what one request has of the wanted periods; the rows of the lifetime are known already."""
+    if chart.is_curve:
+        usage = await _retry(partial(source.day_usage, station_id, wanted[0]))
+        return _Answer(rows=usage.points, missing=() if usage.points else wanted, summary=usage.summary)
+    rows = lifetime if chart.read is None else await _retry(partial(chart.read, source, station_id, wanted[0]))
+    by_start = {row.start: row for row in rows}
+    return _Answer(
+        rows=[by_start[start] for start in wanted if start in by_start],
+        missing=[start for start in wanted if start not in by_start],
+    )
+
+
+async def _retry[AnswerT](request: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    """Return the answer to a request, repeated a few times while the source is busy or unreachable."""
+
+    def may_retry(error: SourceError, repetitions: int) -> bool:
+        return is_passing(error) and has_pauses_left(repetitions)
+
+    return await retry(request, may_retry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """How usage of one type is divided into rows and requests.
+
+    `row_start` returns the first day of the row that a day is in, `next_row` that of the following row, `request` the
+    key of the request that a row is in. `read` requests rows; it is None for a curve and for the lifetime.
+    """
+
+    row_start: Callable[[date], date]
+    next_row: Callable[[date], date]
+    request: Callable[[date], object]
+    read: Callable[[HistorySource, str, date], Awaitable[list[UsageRow]]] | None = None
+    is_curve: bool = False
+
+
+def _day(day: date) -> date:
+    return day
+
+
+def _month(day: date) -> date:
+    return day.replace(day=1)
+
+
+def _year(day: date) -> date:
+    return day.replace(month=1, day=1)
+
+
+def _next_day(day: date) -> date:
+    return day + timedelta(days=1)
+
+
+_CHARTS: Final = {
+    UsageType.DAY: _Chart(_day, _next_day, _day, is_curve=True),
+    UsageType.MONTH: _Chart(
+        _day, _next_day, _month, lambda source, id_, day: source.month_rows(id_, day.year, day.month)
+    ),
+    UsageType.YEAR: _Chart(
+        _month,
+        lambda day: _month(day + timedelta(days=31)),
+        _year,
+        lambda source, id_, day: source.year_rows(id_, day.year),
+    ),
+    UsageType.LIFETIME: _Chart(_year, lambda day: day.replace(year=day.year + 1), lambda _: None),
+}
+
+
+def _periods(chart: _Chart, start: date, end: date) -> Iterator[date]:
+    """Yield the first days of the rows that a range touches."""
+    row = chart.row_start(start)
+    while row <= end:
+        yield row
+        row = chart.next_row(row)
+
+
+async def _first_day(
+    source: HistorySource, station_id: str, query: UsageQuery, lifetime: Iterable[UsageRow]
+) -> date | None:
+    """Return the first day of a station's usage, as exactly as the query needs it. None if it is not known."""
+    first = min((row.start for row in lifetime), default=None)
+    if first is None or query.start is None or query.type is UsageType.LIFETIME or query.start.year > first.year:
+        return first
+    first = min((row.start for row in await source.year_rows(station_id, first.year)), default=first)
+    if query.type is UsageType.YEAR or _month(query.start) > first:
+        return first
+    return min((row.start for row in await source.month_rows(station_id, first.year, first.month)), default=first)
+
+
+def _date(row: CurvePoint | UsageRow) -> date:
+    return row.start.date() if isinstance(row, CurvePoint) else row.start

@@ -1,0 +1,16 @@
+"""Parts that the responses of several actions share."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+from homeassistant.util.json import JsonObjectType
+
+MOST_DAYS_LISTED: Final = 366
+"""Days without data that a response lists at most; the count covers them all."""
+
+
+def days_without_data(days: Sequence[date]) -> JsonObjectType:
+    """Return the number of days without data, and the first of them as a list."""
+    listed: list[Any] = [day.isoformat() for day in days[:MOST_DAYS_LISTED]]
+    return {"days_without_data": listed, "days_without_data_count": len(days)}
