@@ -24,7 +24,7 @@ from custom_components.mtec.models import (
 )
 from custom_components.mtec.portal.redaction import Redactor
 from custom_components.mtec.portal.request_log import ANSWERS_OF_A_PATH, RequestLog
-from tests.conftest import NOON, VILLAGE, SetUp
+from tests.conftest import GENERATION2, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
@@ -345,3 +345,18 @@ async def test_system_health_without_portal(hass: HomeAssistant) -> None:
     assert not await hass.config_entries.async_setup(entry.entry_id)
     info: Any = (await get_info(hass))[DOMAIN]
     assert info == {"can_reach_portal": "Failed: unreachable", "last_success": "-", "requests_last_hour": 1}
+
+
+@GENERATION2
+@pytest.mark.parametrize(("email", "unit"), [("sister@example.com", "W"), ("family@example.com", "kW")])
+async def test_unit_of_powers_is_shown(
+    hass: HomeAssistant,
+    simulator: PortalSimulator,
+    hass_client: ClientSessionGenerator,
+    set_up: SetUp,
+    email: str,
+    unit: str,
+) -> None:
+    """What volts times amperes of a string have told, by inverter."""
+    found = await _of_account(hass, hass_client, await set_up(email))
+    assert found["poll"]["power_units"] == {"inverter-1": unit}

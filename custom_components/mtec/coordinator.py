@@ -155,6 +155,10 @@ class Part[ReadingT]:
         """Whether the last reading is not good any more."""
         return _is_over(self.read_at, self.interval)
 
+    def was_read_since(self, moment: datetime) -> bool:
+        """Return whether the last reading was asked for since then."""
+        return self.read_at is not None and self.read_at >= moment
+
     async def async_poll(self, limit: TimeLimit) -> None:
         """Read once, unless the last reading is still good.
 
@@ -272,15 +276,8 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
 
     @override
     async def _async_update_data(self) -> AccountData:
-        longest = max(self.update_interval or POLL_INTERVAL, SHORTEST_TIME_LIMIT).total_seconds()
-        # When Home Assistant starts, all accounts ask for everything at once.
-        limit = TimeLimit(longest if self._listed_any else 2 * longest)
         try:
-            with self.pacing.foreground():
-                data = await self._async_look_up(limit)
-                parts: list[Part[Any]] = [*data.stations.values(), *data.inverters.values()]
-                everything = [*parts, *data.balances.values()]
-                await self._async_poll(everything, limit)
+            data = await self._async_ask()
         except AuthenticationError as error:
             if self._is_demo:
                 raise _update_failed(error) from error
@@ -288,12 +285,24 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         except SourceError as error:
             self._async_note_errors([error])
             raise _update_failed(error) from error
+        parts: list[Part[Any]] = [*data.stations.values(), *data.inverters.values()]
+        everything = [*parts, *data.balances.values()]
         self._async_note_errors([part.error for part in everything])
         if parts and all(part.reading is None for part in parts):
             cause = next((part.error for part in parts if part.error is not None), None)
             raise _update_failed(cause) from cause
         self._log_availability(everything)
         self._remember_generation()
+        return data
+
+    async def _async_ask(self) -> AccountData:
+        """Look up what the account has and read all that is due, within the time of a poll."""
+        longest = max(self.update_interval or POLL_INTERVAL, SHORTEST_TIME_LIMIT).total_seconds()
+        # When Home Assistant starts, all accounts ask for everything at once.
+        limit = TimeLimit(longest if self._listed_any else 2 * longest)
+        with self.pacing.foreground():
+            data = await self._async_look_up(limit)
+            await self._async_poll([*data.stations.values(), *data.inverters.values(), *data.balances.values()], limit)
         return data
 
     async def _async_poll(self, parts: list[Part[Any]], limit: TimeLimit) -> None:
@@ -314,10 +323,8 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
                 part.asked_at = asked_at
             self._log_unreadable(f"{part.station_id} {part.name}", part.name, part.error)
         # A portal that is slow is asked for the rest at the next poll; one that gives nothing has failed for all.
-        if not any(part.read_at is not None and part.read_at >= started for part in parts):
-            for part in late:
-                if part.is_due:
-                    part.failed(OutOfTimeError("The portal did not answer within the time of a poll"))
+        if not any(part.was_read_since(started) for part in parts):
+            _fail_all([part for part in late if part.is_due])
 
     def _log_unreadable(self, key: str, name: str, error: SourceError | None) -> None:
         """Log an exception that no answer should cause, once until there is none any more."""
@@ -353,19 +360,7 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
         now = dt_util.utcnow()
         if not _is_over(self._looked_up, LOOKUP_INTERVAL) and not self._async_any_is_freed():
             return self.data
-        try:
-            listed = await limit.read(self.client.stations)
-        except AuthenticationError:
-            raise
-        except SourceError as error:
-            self._log_unreadable("", "The list of stations", error)
-            if not self.data.stations:
-                raise
-            return self.data
-        self._log_unreadable("", "The list of stations", None)
-        async_note(self.hass, self.config_entry.entry_id, {NO_STATIONS: not listed})
-        if self.data.stations and not listed:
-            # A portal that knows none of the stations any more is having a bad hour.
+        if (listed := await self._async_listed_stations(limit)) is None:
             return self.data
         self._looked_up = now
         self._listed_any = bool(listed)
@@ -379,12 +374,26 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             self._async_remove_gone(found)
         data = self._async_with_missing(found)
         self._async_set_interval(data)
-        for station_id in self._stations.keys() - data.stations.keys():
-            self._stations[station_id].reading = None
-            self._balances[station_id].reading = None
-        for serial_number in self._inverters.keys() - data.inverters.keys():
-            self._inverters[serial_number].reading = None
+        _forget_readings(self._stations, data.stations)
+        _forget_readings(self._balances, data.balances)
+        _forget_readings(self._inverters, data.inverters)
         return data
+
+    async def _async_listed_stations(self, limit: TimeLimit) -> list[Station] | None:
+        """Return the stations that the portal lists, None if what is known of them stays as it is."""
+        try:
+            listed = await limit.read(self.client.stations)
+        except AuthenticationError:
+            raise
+        except SourceError as error:
+            self._log_unreadable("", "The list of stations", error)
+            if not self.data.stations:
+                raise
+            return None
+        self._log_unreadable("", "The list of stations", None)
+        async_note(self.hass, self.config_entry.entry_id, {NO_STATIONS: not listed})
+        # A portal that knows none of the stations any more is having a bad hour.
+        return None if self.data.stations and not listed else listed
 
     @callback
     def _async_with_missing(self, found: AccountData) -> AccountData:
@@ -577,6 +586,17 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             elif part.reading is not None and part.said_unavailable:
                 part.said_unavailable = False
                 LOGGER.info("%s is available again", part.name)
+
+
+def _forget_readings(known: Mapping[str, Part[Any]], there: Mapping[str, Part[Any]]) -> None:
+    """Forget the readings of what is not there any more."""
+    for id_ in known.keys() - there.keys():
+        known[id_].reading = None
+
+
+def _fail_all(parts: Iterable[Part[Any]]) -> None:
+    for part in parts:
+        part.failed(OutOfTimeError("The portal did not answer within the time of a poll"))
 
 
 def _is_over(begin: datetime | None, interval: timedelta) -> bool:

@@ -102,13 +102,7 @@ def _account(coordinator: MtecCoordinator, redactor: Redactor, wanted: Callable[
         kind: [part for part in parts.values() if wanted(part)]
         for kind, parts in (("stations", data.stations), ("balances", data.balances), ("inverters", data.inverters))
     }
-    unwanted = {
-        name
-        for each in (data.stations, data.inverters)
-        for part in each.values()
-        if not wanted(part)
-        for name in (part.id, client.device_ids.get(part.id, part.id))
-    }
+    unwanted = _unwanted_ids(coordinator, wanted)
     return {
         "poll": redactor.redact_data(
             {
@@ -127,6 +121,13 @@ def _account(coordinator: MtecCoordinator, redactor: Redactor, wanted: Callable[
             _answer(answer, redactor) for answer in client.request_log.answers if not _is_about(answer, unwanted)
         ],
     }
+
+
+def _unwanted_ids(coordinator: MtecCoordinator, wanted: Callable[[Part[Any]], bool]) -> set[str]:
+    """Return the ids of the stations and inverters that are not wanted, the portal's own ids of inverters too."""
+    data, device_ids = coordinator.data, coordinator.client.device_ids
+    ids = [part.id for each in (data.stations, data.inverters) for part in each.values() if not wanted(part)]
+    return {*ids, *(device_ids[id_] for id_ in ids if id_ in device_ids)}
 
 
 def _part(part: Part[Any], redactor: Redactor) -> dict[str, Any]:

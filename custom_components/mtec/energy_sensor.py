@@ -167,21 +167,28 @@ class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEnti
         self._counter.update_all(self._readings())
 
     def _readings(self) -> Iterator[tuple[float, datetime, date | None]]:
-        """Yield readings in kWh with the time at which they were asked for, and their day if the source gives it."""
-        description, rows = self.entity_description, self._balance
-        if rows is not None and rows.reading is not None and rows.read_at is not None and description.row_energy:
-            balance, at = rows.reading, dt_util.as_local(rows.read_at)
-            query = (balance.rows, balance.day, description.cycle, description.row_energy)
-            if has_dated_readings(*query):
-                yield from ((reading, at, day) for reading, day in dated_readings(*query))
-                return
-        part = self.part
-        if part.reading is None or part.read_at is None:
+        """Return readings in kWh with the time at which they were asked for, and their day if the source gives it.
+
+        While a source gives the day, a reading without one does not count: it may be old.
+        """
+        part, energy_name = self._balance, self.entity_description.row_energy
+        if part is None or part.reading is None or part.read_at is None or energy_name is None:
+            return self._undated_readings()
+        at, query = (
+            dt_util.as_local(part.read_at),
+            (part.reading.rows, part.reading.day, self._counter.cycle, energy_name),
+        )
+        if not has_dated_readings(*query):
+            return self._undated_readings()
+        return ((reading, at, day) for reading, day in dated_readings(*query))
+
+    def _undated_readings(self) -> Iterator[tuple[float, datetime, date | None]]:
+        part, description = self.part, self.entity_description
+        if part.reading is None or part.read_at is None or (value := description.value_fn(part.reading)) is None:
             return
-        if (value := description.value_fn(part.reading)) is not None:
-            measured = description.measured_fn(part.reading)
-            day = None if measured is None else dt_util.as_local(measured).date()
-            yield value, dt_util.as_local(part.read_at), day
+        measured = description.measured_fn(part.reading)
+        day = None if measured is None else dt_util.as_local(measured).date()
+        yield value, dt_util.as_local(part.read_at), day
 
 
 def _is_supported(

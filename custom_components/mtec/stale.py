@@ -1,6 +1,6 @@
 """Stations and inverters that the portal does not list any more: removed once they are gone for good."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
 
@@ -48,34 +48,44 @@ class Absences:
         `unsure` are stations whose inverters are not known: of what is below them nothing is noted.
         """
         registry = dr.async_get(self._hass)
-        devices = {
+        devices = self._async_devices(registry)
+        unsure_devices = {devices[id_].id for id_ in unsure if id_ in devices}
+        absences = self._async_counted(devices, listed, unsure_devices)
+        gone = [id_ for id_, absence in absences.items() if id_ in devices and _is_gone(absence)]
+        for id_ in gone:
+            since = absences.pop(id_)["since"]
+            LOGGER.info("The portal has not listed %s since %s: it is removed", devices[id_].name, since)
+            registry.async_remove_device(devices[id_].id)
+        if absences != self._absences:
+            self._absences = absences
+            self._async_save_soon()
+        return gone
+
+    @callback
+    def _async_devices(self, registry: dr.DeviceRegistry) -> dict[str, dr.DeviceEntry]:
+        """Return the devices of the account by their station's id or inverter's serial number."""
+        return {
             id_: device
             for device in dr.async_entries_for_config_entry(registry, self._entry_id)
             for domain, id_ in device.identifiers
             if domain == DOMAIN
         }
-        unsure_devices = {devices[id_].id for id_ in unsure if id_ in devices}
-        missing = [
-            id_ for id_, device in devices.items() if id_ not in listed and device.via_device_id not in unsure_devices
-        ]
-        # What is neither listed nor missing nor a device any more is forgotten.
-        kept = {id_: absence for id_, absence in self._absences.items() if id_ in devices and id_ not in listed}
-        now = dt_util.utcnow()
-        gone: list[str] = []
-        for id_ in missing:
-            absence = kept.get(id_) or _Absence(since=now.isoformat(), lookups=0)
-            kept[id_] = _Absence(since=absence["since"], lookups=absence["lookups"] + 1)
-            since = datetime.fromisoformat(absence["since"])
-            if now - since >= GONE_AFTER and kept[id_]["lookups"] >= GONE_AFTER_LOOKUPS:
-                gone.append(id_)
-        for id_ in gone:
-            LOGGER.info("The portal has not listed %s since %s: it is removed", devices[id_].name, kept[id_]["since"])
-            registry.async_remove_device(devices[id_].id)
-            del kept[id_]
-        if kept != self._absences:
-            self._absences = kept
-            self._async_save_soon()
-        return gone
+
+    @callback
+    def _async_counted(
+        self, devices: Mapping[str, dr.DeviceEntry], listed: Collection[str], unsure_devices: Collection[str]
+    ) -> dict[str, _Absence]:
+        """Return the absences with this look-up counted.
+
+        What is listed, or no device any more, is forgotten; of what is below an unsure device nothing is counted.
+        """
+        now = dt_util.utcnow().isoformat()
+        absences = {id_: each for id_, each in self._absences.items() if id_ in devices and id_ not in listed}
+        for id_, device in devices.items():
+            if id_ not in listed and device.via_device_id not in unsure_devices:
+                known = absences.get(id_) or _Absence(since=now, lookups=0)
+                absences[id_] = _Absence(since=known["since"], lookups=known["lookups"] + 1)
+        return absences
 
     @callback
     def _async_save_soon(self) -> None:
@@ -98,6 +108,12 @@ class Absences:
     def as_dict(self) -> dict[str, Any]:
         """Return the absences by id."""
         return dict(self._absences)
+
+
+def _is_gone(absence: _Absence) -> bool:
+    """Return whether something has been missing for so long, and so often, that it is gone for good."""
+    duration = dt_util.utcnow() - datetime.fromisoformat(absence["since"])
+    return duration >= GONE_AFTER and absence["lookups"] >= GONE_AFTER_LOOKUPS
 
 
 async def async_forget_absences(hass: HomeAssistant, entry_id: str) -> None:

@@ -1,6 +1,6 @@
 """The client of M-TEC's portal: what can be asked, in whichever version of its API the portal answers."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
 from functools import partial
 from typing import Any, Final
@@ -191,11 +191,22 @@ class Connection:
                 self._api, self._known_version = api, api.version
                 budget.refund(_missing_paths(not_spoken), asked=asked)
                 return login
+        raise self._login_error(refusals, not_spoken, asked=asked) from None
+
+    def _login_error(
+        self,
+        refusals: Mapping[Api, AuthenticationError],
+        not_spoken: Sequence[ApiVersionChangedError],
+        *,
+        asked: bool,
+    ) -> SourceError:
+        """Return the error of a login that no version of the API has accepted, and record the refusals."""
+        if not refusals:
+            return ResponseError(str(not_spoken[0]))
         for _ in refusals:
-            budget.record_refusal()
-        if refusals:
-            budget.refund(_missing_paths(not_spoken), asked=asked)
-        raise next(iter(refusals.values()), None) or ResponseError(str(not_spoken[0])) from None
+            self._auth.budget.record_refusal()
+        self._auth.budget.refund(_missing_paths(not_spoken), asked=asked)
+        return next(iter(refusals.values()))
 
     def _is_final(self, api: Api, refusals: int) -> bool:
         """Return whether no other version may be tried after a refused login."""
