@@ -1,4 +1,4 @@
-"""Runs pytest with the test package of one version of Home Assistant on a newer one, for which there is none yet."""
+"""Run pytest with the test package of one version of Home Assistant on a newer one, for which there is none yet."""
 
 import sys
 
@@ -15,4 +15,5 @@ for (module, name), source in MOVED.items():
         setattr(module, name, getattr(source, name))
 
 if __name__ == "__main__":
-    sys.exit(pytest.main())
+    # As a plugin, so that processes which run tests in parallel do the same.
+    sys.exit(pytest.main(["-p", "scripts.newest_tests", *sys.argv[1:]]))
