@@ -432,7 +432,8 @@ class _Plan:
         if self.times is not None:
             self.times -= 1
         if self.probability < 1 and fault.lasts is not None:
-            self.goes_on_until = now + fault.lasts
+            end = now + fault.lasts
+            self.goes_on_until = end if self.until is None else min(end, self.until)
         return True
 
 
