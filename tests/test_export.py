@@ -556,7 +556,7 @@ async def test_portal_that_fails_leaves_the_old_file(
     simulator._busy.clear()
     station = simulator.accounts[FAMILY].stations.pop()
     error = await fails(call, "portal_response", **asked)
-    assert "does not exist" in str(error)
+    assert "(code 3010404)" in str(error)
     simulator.accounts[FAMILY].stations.append(station)
     await simulator.__aexit__()
     await fails(call, "portal_unreachable", **asked)

@@ -404,20 +404,6 @@ def test_brand_has_nothing_else() -> None:
     assert names == {f"{dark}{name}{x}.png" for dark in ("", "dark_") for name in ("icon", "logo") for x in ("", "@2x")}
 
 
-def test_the_portal_knows_nothing_of_home_assistant() -> None:
-    for path, tree in MODULES.items():
-        if "portal" not in path.relative_to(MTEC).parts:
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                assert not [alias.name for alias in node.names if alias.name.startswith("homeassistant")], path
-            if isinstance(node, ast.ImportFrom):
-                assert not (node.module or "").startswith(("homeassistant", "custom_components")), path
-                # Neither by way of the integration.
-                depth = len(path.relative_to(MTEC / "portal").parts)
-                assert node.level <= depth, path
-
-
 def test_importing_is_no_deprecated_use(caplog: pytest.LogCaptureFixture) -> None:
     """Home Assistant, and Python, warn of what will be gone when a module is imported that uses it."""
     names = [".".join(path.relative_to(CHECKOUT).with_suffix("").parts) for path in MODULES]
