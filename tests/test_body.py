@@ -215,7 +215,7 @@ async def test_what_takes_long_is_done_in_a_thread(
 ) -> None:
     body = json.dumps(success({"top10List": [{"stationId": "1"}], "x": "x" * length})).encode()
     threads: list[int] = []
-    parse = vars(body_module)["_parsed"]
+    parse = vars(body_module)["_parse"]
 
     def watched(raw: bytes) -> Any:
         threads.append(threading.get_ident())
@@ -227,7 +227,7 @@ async def test_what_takes_long_is_done_in_a_thread(
     async with odd_portal(answer) as portal:
         client = client_of(http, portal.url)
         await client.sign_in()
-        monkeypatch.setattr(body_module, "_parsed", watched)
+        monkeypatch.setattr(body_module, "_parse", watched)
         await client.stations()
     assert [thread != threading.get_ident() for thread in threads] == [elsewhere]
 
