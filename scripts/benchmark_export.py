@@ -16,16 +16,8 @@ import aiohttp
 from custom_components.mtec.export.file import AtomicFile
 from custom_components.mtec.export.table import CsvFormat, csv_header, csv_rows
 from custom_components.mtec.export.usage import UsageQuery, UsageType, read_usage
-from custom_components.mtec.models import (
-    CurvePoint,
-    DaySummary,
-    DayUsage,
-    UsageRow,
-)
-from custom_components.mtec.portal import (
-    Client,
-    Connection,
-)
+from custom_components.mtec.models import CurvePoint, DaySummary, DayUsage, UsageRow
+from custom_components.mtec.portal import Client, Connection
 
 ZONE = ZoneInfo("Europe/Vienna")
 TODAY = date(2026, 11, 1)

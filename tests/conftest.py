@@ -15,11 +15,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import (
-    api_v2,
-    digest_of,
-    rate_limiter,
-)
+from custom_components.mtec.portal import api_v2, digest_of, rate_limiter
 from tests.home import Home, portal_at
 from tests.portal_simulator import PortalSimulator
 

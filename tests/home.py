@@ -13,9 +13,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.mtec.const import POLL_INTERVAL
-from custom_components.mtec.portal import (
-    rate_limiter,
-)
+from custom_components.mtec.portal import rate_limiter
 from tests.portal_simulator import Call, PlantDescription, PortalSimulator, plant_of
 
 SEED = 1

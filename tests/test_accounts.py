@@ -18,9 +18,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.mtec.config_flow import SECTION_PORTAL
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, LOOKUP_INTERVAL
-from custom_components.mtec.portal import (
-    digest_of,
-)
+from custom_components.mtec.portal import digest_of
 from custom_components.mtec.titles import title_of
 from tests.conftest import VILLAGE, SetUp
 from tests.home import Home

@@ -18,17 +18,8 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from custom_components.mtec.portal import (
-    Client,
-    Connection,
-    Credentials,
-    RateLimiter,
-    digest_of,
-    rate_limiter,
-)
-from custom_components.mtec.sources import (
-    SourceError,
-)
+from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of, rate_limiter
+from custom_components.mtec.sources import SourceError
 from tests.odd_portal import OddPortal, odd_portal, raw_server, success
 from tests.portal_simulator import HOUSE, Call, PortalSimulator
 from tests.test_client import BERLIN

@@ -15,18 +15,10 @@ import aiohttp
 from aiohttp import web
 import pytest
 
-from custom_components.mtec.models import (
-    Station,
-)
-from custom_components.mtec.portal import (
-    body as body_module,
-)
+from custom_components.mtec.models import Station
+from custom_components.mtec.portal import body as body_module
 from custom_components.mtec.portal.body import LARGEST, LARGEST_PACKED
-from custom_components.mtec.sources import (
-    ResponseError,
-    SourceConnectionError,
-    SourceError,
-)
+from custom_components.mtec.sources import ResponseError, SourceConnectionError, SourceError
 from tests.odd_portal import endless_server, odd_portal, success
 from tests.test_client import client_of
 

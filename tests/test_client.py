@@ -21,14 +21,7 @@ from custom_components.mtec.models import (
     StringReading,
     UsageRow,
 )
-from custom_components.mtec.portal import (
-    Client,
-    Connection,
-    Credentials,
-    RateLimiter,
-    digest_of,
-    transport,
-)
+from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of, transport
 from custom_components.mtec.sources import (
     AuthenticationError,
     BusyError,

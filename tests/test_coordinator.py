@@ -11,9 +11,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.mtec.const import DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL, POLL_INTERVAL
-from custom_components.mtec.portal import (
-    digest_of,
-)
+from custom_components.mtec.portal import digest_of
 from tests.conftest import VILLAGE, SetUp
 from tests.portal_simulator import PortalSimulator
 

@@ -18,9 +18,7 @@ import pytest
 
 from custom_components.mtec.counter import LATE_RESET, SURE_AFTER, SURE_IT_IS_NOT_OLD, Counter, ResetCycle
 from custom_components.mtec.energies import dated_readings, has_dated_readings
-from custom_components.mtec.models import (
-    UsageRow,
-)
+from custom_components.mtec.models import UsageRow
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 6, 15, 12, tzinfo=BERLIN)

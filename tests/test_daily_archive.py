@@ -16,9 +16,7 @@ from homeassistant.util import yaml as yaml_util
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
-from custom_components.mtec.portal import (
-    rate_limiter,
-)
+from custom_components.mtec.portal import rate_limiter
 from tests.conftest import SetUp
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 from tests.test_export import FAMILY, agree, bars, curve, days, device, months, parsed, years

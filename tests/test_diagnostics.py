@@ -18,10 +18,7 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
-from custom_components.mtec.models import (
-    Inverter,
-    Station,
-)
+from custom_components.mtec.models import Inverter, Station
 from custom_components.mtec.portal.redaction import Redactor
 from custom_components.mtec.portal.request_log import ANSWERS_OF_A_PATH, RequestLog
 from tests.conftest import GENERATION2, NOON, VILLAGE, SetUp

@@ -14,9 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from custom_components.mtec.const import GRACE_POLLS
-from custom_components.mtec.models import (
-    WorkStatus,
-)
+from custom_components.mtec.models import WorkStatus
 from tests.conftest import GENERATION1, GENERATION2, NOON, SetUp
 from tests.home import Home
 from tests.portal_simulator import FAULTS, HOUSE, PortalSimulator

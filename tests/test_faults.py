@@ -22,9 +22,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.diagnostics import async_get_config_entry_diagnostics
-from custom_components.mtec.portal import (
-    digest_of,
-)
+from custom_components.mtec.portal import digest_of
 from custom_components.mtec.portal.rate_limiter import REQUESTS_A_MINUTE
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.home import SEED, Home, most_in

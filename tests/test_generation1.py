@@ -8,16 +8,8 @@ import aiohttp
 from aiohttp import web
 import pytest
 
-from custom_components.mtec.models import (
-    StationReading,
-)
-from custom_components.mtec.portal import (
-    Client,
-    Connection,
-    Credentials,
-    RateLimiter,
-    digest_of,
-)
+from custom_components.mtec.models import StationReading
+from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from tests.conftest import GENERATION1, NOON
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import HOUSE, PortalSimulator

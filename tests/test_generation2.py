@@ -26,18 +26,8 @@ from custom_components.mtec.models import (
     UsageRow,
     WorkStatus,
 )
-from custom_components.mtec.portal import (
-    Client,
-    Connection,
-    Credentials,
-    RateLimiter,
-    digest_of,
-)
-from custom_components.mtec.sources import (
-    AuthenticationError,
-    ResponseError,
-    SourceError,
-)
+from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
+from custom_components.mtec.sources import AuthenticationError, ResponseError, SourceError
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, Station, plant_of

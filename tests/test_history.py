@@ -36,9 +36,7 @@ from custom_components.mtec.history.importer import Phase, Resolution
 from custom_components.mtec.history.manager import async_import_manager
 from custom_components.mtec.history.statistics import PastHour, Series, async_series
 from custom_components.mtec.home_assistant_internals import Row
-from custom_components.mtec.portal import (
-    rate_limiter,
-)
+from custom_components.mtec.portal import rate_limiter
 from tests.conftest import GENERATION1, GENERATION2, SetUp
 from tests.portal_simulator import BARN, FARM, HOUSE, Plant, PlantDescription, PortalSimulator, plant_of
 

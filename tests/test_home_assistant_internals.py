@@ -19,9 +19,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import (
-    digest_of,
-)
+from custom_components.mtec.portal import digest_of
 from tests.conftest import GENERATION1
 from tests.portal_simulator import HOUSE, PortalSimulator
 

@@ -9,9 +9,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import LOOKUP_INTERVAL
-from custom_components.mtec.portal import (
-    values,
-)
+from custom_components.mtec.portal import values
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
 from tests.portal_simulator import BARN, FARM, HOUSE

@@ -11,9 +11,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
-from custom_components.mtec.portal import (
-    digest_of,
-)
+from custom_components.mtec.portal import digest_of
 from custom_components.mtec.stale import GONE_AFTER, GONE_AFTER_LOOKUPS
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home

@@ -21,13 +21,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.coordinator import MtecCoordinator
-from custom_components.mtec.portal import (
-    Client,
-    Connection,
-    Credentials,
-    RateLimiter,
-    digest_of,
-)
+from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
     FIRST_BACKOFF,

@@ -5,10 +5,7 @@ from datetime import date
 
 import pytest
 
-from custom_components.mtec.models import (
-    StationReading,
-    UsageRow,
-)
+from custom_components.mtec.models import StationReading, UsageRow
 from custom_components.mtec.presence import is_present
 
 ENERGIES = [field.name for field in fields(UsageRow) if field.name != "start"]

@@ -6,13 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from custom_components.mtec.portal import (
-    values,
-)
+from custom_components.mtec.portal import values
 from custom_components.mtec.portal.parsing import Period
-from custom_components.mtec.sources import (
-    ResponseError,
-)
+from custom_components.mtec.sources import ResponseError
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NO_DATES: tuple[Any, ...] = (

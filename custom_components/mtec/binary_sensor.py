@@ -15,11 +15,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import MtecConfigEntry, MtecCoordinator
 from .entity import MtecEntity, MtecEntityDescription, async_add_what_appears, what_has_a_value
-from .models import (
-    InverterReading,
-    StationReading,
-    WorkStatus,
-)
+from .models import InverterReading, StationReading, WorkStatus
 
 PARALLEL_UPDATES = 0
 

@@ -35,11 +35,7 @@ from .const import (
 from .coordinator import MtecConfigEntry, portal_key, temporary_client
 from .errors import error_key
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
-from .portal import (
-    PORTAL_URL,
-    Credentials,
-    digest_of,
-)
+from .portal import PORTAL_URL, Credentials, digest_of
 from .sources import SourceError
 from .titles import DEFAULT_TITLE, title_of
 

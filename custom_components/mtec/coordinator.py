@@ -17,7 +17,7 @@ from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.aiohttp_client import async_create_clientsession
 from homeassistant.helpers.device_registry import DeviceInfo
-from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 from yarl import URL
@@ -35,30 +35,15 @@ from .const import (
     POLL_INTERVAL,
     SHORTEST_TIME_LIMIT,
 )
+from .errors import update_failed
 from .inverter_ids import InverterIds
 from .issues import NO_STATIONS, NOT_UNDERSTOOD, SILENT, async_note
-from .models import (
-    Inverter,
-    InverterReading,
-    Station,
-    StationReading,
-    UsageRow,
-)
+from .models import Inverter, InverterReading, Station, StationReading, UsageRow
 from .ownership import async_claim, async_owner, async_remove_devices
-from .portal import (
-    Client,
-    Connection,
-    Credentials,
-    RateLimiter,
-)
+from .portal import Client, Connection, Credentials, RateLimiter
 from .portal.rate_limiter import PATIENCE, PAUSE
 from .presence import is_present
-from .sources import (
-    AuthenticationError,
-    BusyError,
-    ResponseError,
-    SourceError,
-)
+from .sources import AuthenticationError, ResponseError, SourceError
 from .stale import Absences
 from .time_limit import OutOfTimeError, TimeLimit, UnreadableError
 from .titles import log_name
@@ -280,17 +265,17 @@ class MtecCoordinator(DataUpdateCoordinator[AccountData]):
             data = await self._async_ask()
         except AuthenticationError as error:
             if self._is_demo:
-                raise _update_failed(error) from error
+                raise update_failed(error) from error
             raise ConfigEntryAuthFailed(translation_domain=DOMAIN, translation_key="authentication") from error
         except SourceError as error:
             self._async_note_errors([error])
-            raise _update_failed(error) from error
+            raise update_failed(error) from error
         parts: list[Part[Any]] = [*data.stations.values(), *data.inverters.values()]
         everything = [*parts, *data.balances.values()]
         self._async_note_errors([part.error for part in everything])
         if parts and all(part.reading is None for part in parts):
             cause = next((part.error for part in parts if part.error is not None), None)
-            raise _update_failed(cause) from cause
+            raise update_failed(cause) from cause
         self._log_availability(everything)
         self._remember_generation()
         return data
@@ -617,12 +602,3 @@ def _share_kept(whole: float | None, given_away: float | None) -> float | None:
     if not whole or given_away is None:
         return None
     return min(100.0, max(0.0, 100 * (1 - given_away / whole)))
-
-
-def _update_failed(error: SourceError | None) -> UpdateFailed:
-    return UpdateFailed(
-        translation_domain=DOMAIN,
-        translation_key="update_failed",
-        translation_placeholders={"error": str(error)},
-        retry_after=error.retry_after if isinstance(error, BusyError) else None,
-    )

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, override
 
-from homeassistant.components.sensor import (
-    SensorDeviceClass,
-    SensorEntity,
-    SensorEntityDescription,
-    SensorStateClass,
-)
+from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
 from homeassistant.const import UnitOfEnergy
 from homeassistant.core import callback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoredExtraData, RestoreEntity
@@ -20,11 +15,7 @@ from .coordinator import EnergyBalance, MtecCoordinator, Part
 from .counter import Counter, ResetCycle
 from .energies import dated_readings, has_dated_readings
 from .entity import MtecEntity, MtecEntityDescription
-from .models import (
-    Energies,
-    InverterReading,
-    StationReading,
-)
+from .models import Energies, InverterReading, StationReading
 from .presence import is_present
 
 

@@ -8,9 +8,7 @@ from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
 
 from .const import LOGGER
-from .models import (
-    Inverter,
-)
+from .models import Inverter
 from .ownership import async_claim, async_owner
 
 LOOKUPS_WITHOUT: Final = 3

@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from .models import (
-    StationReading,
-    UsageRow,
-)
+from .models import StationReading, UsageRow
 
 _LIVE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "pv": ("pv_power",),

@@ -19,15 +19,7 @@ from homeassistant.const import (
 
 from .coordinator import EnergyBalance
 from .entity import MtecEntityDescription
-from .models import (
-    BackupReading,
-    BatteryMode,
-    InverterReading,
-    PhaseReading,
-    StationReading,
-    StringReading,
-    WorkStatus,
-)
+from .models import BackupReading, BatteryMode, InverterReading, PhaseReading, StationReading, StringReading, WorkStatus
 
 _CURRENT = SensorDeviceClass.CURRENT
 _FREQUENCY = SensorDeviceClass.FREQUENCY

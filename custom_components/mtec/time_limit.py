@@ -4,11 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 import traceback
 
-from .sources import (
-    ResponseError,
-    SourceConnectionError,
-    SourceError,
-)
+from .sources import ResponseError, SourceConnectionError, SourceError
 
 
 class OutOfTimeError(SourceConnectionError):

@@ -20,9 +20,7 @@ from custom_components.mtec.models import (
     StringReading,
     UsageRow,
 )
-from custom_components.mtec.sources import (
-    ResponseError,
-)
+from custom_components.mtec.sources import ResponseError
 
 from . import values
 from .api import Answer, Request, Send

@@ -25,9 +25,7 @@ from custom_components.mtec.models import (
     UsageRow,
     WorkStatus,
 )
-from custom_components.mtec.sources import (
-    ResponseError,
-)
+from custom_components.mtec.sources import ResponseError
 
 from . import values
 from .api import Answer, Request, Send

@@ -9,10 +9,7 @@ import zlib
 
 import aiohttp
 
-from custom_components.mtec.sources import (
-    ResponseError,
-    SourceConnectionError,
-)
+from custom_components.mtec.sources import ResponseError, SourceConnectionError
 
 from .values import encodable
 

@@ -17,12 +17,7 @@ from custom_components.mtec.models import (
     StationReading,
     UsageRow,
 )
-from custom_components.mtec.sources import (
-    AuthenticationError,
-    BusyError,
-    ResponseError,
-    SourceError,
-)
+from custom_components.mtec.sources import AuthenticationError, BusyError, ResponseError, SourceError
 
 from .api import Api, Request, Send
 from .api_v1 import ApiV1

@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta, timezone, tzinfo
 from typing import Any
 
-from custom_components.mtec.models import (
-    CurvePoint,
-    UsageRow,
-)
-from custom_components.mtec.sources import (
-    ResponseError,
-)
+from custom_components.mtec.models import CurvePoint, UsageRow
+from custom_components.mtec.sources import ResponseError
 
 from . import values
 

@@ -13,10 +13,7 @@ import re
 from typing import Any, Final
 from unicodedata import normalize
 
-from custom_components.mtec.models import (
-    Inverter,
-    Station,
-)
+from custom_components.mtec.models import Inverter, Station
 
 from .vocabulary import MODELS, NEVER_ALONE, READINGS, SCHEMA, STATES
 

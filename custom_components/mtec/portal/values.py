@@ -4,9 +4,7 @@ from datetime import UTC, datetime, tzinfo
 import re
 from typing import Any
 
-from custom_components.mtec.sources import (
-    ResponseError,
-)
+from custom_components.mtec.sources import ResponseError
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
