@@ -1,4 +1,4 @@
-"""Prints the requirements of the integrations that the manifest depends on, as the installed Home Assistant pins them."""
+"""Prints the requirements of the integrations that ours depends on, as the installed Home Assistant pins them."""
 
 import json
 from pathlib import Path
