@@ -133,13 +133,13 @@ class Soak:
                     self.freezer.move_to(now)
                     await self.minute(home, now)
                 if now >= last:
-                    balance = next(iter(home.entry.runtime_data.data.balances.values()))
-                    balanced = balance.read_at or now
+                    energies = next(iter(home.entry.runtime_data.daily_energies.values()))
+                    read_at = energies.read_at or now
                     # The next step writes the statistics of the last one.
                     self.freezer.tick(STEP)
                     await home.settle()
                     await home.recorded()
-                    self.compare(await home.sums(self.begin, entity_ids), now, balanced)
+                    self.compare(await home.sums(self.begin, entity_ids), now, read_at)
                     break
 
     async def minute(self, home: Household, now: datetime) -> None:

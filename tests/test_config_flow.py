@@ -18,7 +18,7 @@ from pytest_socket import socket_allow_hosts
 
 from custom_components.mtec.config_flow import CONF_ALLOW_HTTP, SECTION_PORTAL
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
-from custom_components.mtec.coordinator import async_pacing
+from custom_components.mtec.portal_client import async_pacing
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator

@@ -24,7 +24,7 @@ from custom_components.mtec.models import (
 )
 from custom_components.mtec.portal.journal import ANSWERS_OF_A_PATH, Journal
 from custom_components.mtec.portal.redaction import Redaction
-from tests.conftest import NOON, VILLAGE, SetUp
+from tests.conftest import GENERATION2, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
@@ -152,6 +152,20 @@ async def test_device(hass: HomeAssistant, hass_client: ClientSessionGenerator, 
         assert not [other for other in others if f"inverter-{other}" in about]
     assert inverter["answers"]
     assert not [private for private in PRIVATE if private in json.dumps([station, inverter], ensure_ascii=False)]
+
+
+@GENERATION2
+async def test_unit_of_powers_that_come_without_one(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, set_up: SetUp
+) -> None:
+    """What was found out about each inverter, by its stand-in."""
+    entry = await set_up("farm@example.com")
+    units = dict(entry.runtime_data.client.power_units)
+    assert units.keys() == {inverter.serial for inverter in FARM.inverters}
+    found = await _of_account(hass, hass_client, entry)
+    assert found["poll"]["power_units"] == {
+        f"inverter-{number}": units[inverter.serial] for number, inverter in enumerate(FARM.inverters, start=1)
+    }
 
 
 async def test_stations_that_are_not_followed_are_private_too(

@@ -93,7 +93,7 @@ def _integration_not_yet_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 async def _load_account(
     hass: HomeAssistant, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> MockConfigEntry:
-    for module, name, value in (("coordinator", "PAUSE", 0), ("portal.pacing", "REQUESTS_A_MINUTE", 10_000)):
+    for module, name, value in (("portal_client", "PAUSE", 0), ("portal.pacing", "REQUESTS_A_MINUTE", 10_000)):
         monkeypatch.setattr(importlib.import_module(f"custom_components.{DOMAIN}.{module}"), name, value)
     digest = digest_of(simulator.accounts[FAMILY].password)
     data = {CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest}

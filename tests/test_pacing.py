@@ -19,8 +19,8 @@ from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.mtec.account import Account
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.portal import (
     Client,
     Credentials,
@@ -244,12 +244,12 @@ async def test_pause_of_years_is_one_of_an_hour(
     monkeypatch.setitem(FAULTS, "retry_after_years", Fault(about="HTTP 429 for years", before=strike))
     entry = await set_up(FAMILY)
     simulator = home.simulator
-    coordinator: MtecCoordinator = entry.runtime_data
+    account: Account = entry.runtime_data
     simulator.faults.add("retry_after_years", times=1)
     await home.poll(6)
     assert simulator.faults.struck["retry_after_years"] == 1
     assert home.unavailable()
-    error = coordinator.last_exception
+    error = account.last_exception
     assert isinstance(error, UpdateFailed)
     assert error.retry_after is not None
     assert 0 < error.retry_after <= 3600

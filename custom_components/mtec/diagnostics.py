@@ -1,6 +1,6 @@
-"""What helps to find out what is wrong, in one file that can be shown to anybody."""
+"""Diagnostics of an account or a device, without private data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,35 +11,32 @@ from homeassistant.loader import async_get_integration
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
+from .account import Account, MtecConfigEntry
 from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
-from .coordinator import MtecConfigEntry, MtecCoordinator, Part
-from .models import (
-    Inverter,
-    Station,
-)
-from .portal import (
-    PORTAL_URL,
-)
+from .coordinator import MtecCoordinator
+from .models import Station
+from .portal import PORTAL_URL
 from .portal.journal import Journal, LastAnswer
 from .portal.redaction import Redaction, Shown
 
+type IsWanted = Callable[[str, str], bool]
+"""Whether to include a station or an inverter, by its id or serial number and the id of its station."""
+
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry) -> dict[str, Any]:
-    """Return all that is known of an account."""
-    return await _async_diagnostics(hass, entry, lambda _: True)
+    """Return the diagnostics of an account."""
+    return await _async_diagnostics(hass, entry, lambda *_: True)
 
 
 async def async_get_device_diagnostics(
     hass: HomeAssistant, entry: MtecConfigEntry, device: dr.DeviceEntry
 ) -> dict[str, Any]:
-    """Return what is known of a station with its inverters, or of an inverter, and of its account."""
+    """Return the diagnostics of a station with its inverters, or of an inverter, and of its account."""
     ids = {id_ for domain, id_ in device.identifiers if domain == DOMAIN}
-    return await _async_diagnostics(hass, entry, lambda part: bool(ids & {part.id, part.station_id}))
+    return await _async_diagnostics(hass, entry, lambda *each: not ids.isdisjoint(each))
 
 
-async def _async_diagnostics(
-    hass: HomeAssistant, entry: MtecConfigEntry, wanted: Callable[[Part[Any]], bool]
-) -> dict[str, Any]:
+async def _async_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry, is_wanted: IsWanted) -> dict[str, Any]:
     integration = await async_get_integration(hass, DOMAIN)
     versions = {"integration": str(integration.version), "home_assistant": ha_version}
     redaction = Redaction()
@@ -54,12 +51,11 @@ async def _async_diagnostics(
         redaction.learn(entry.data[CONF_URL], "portal")
         redaction.learn(URL(entry.data[CONF_URL]).authority, "portal")
         redaction.learn(URL(entry.data[CONF_URL]).host, "portal")
-    # There is none if the account was never set up since the start.
-    coordinator: MtecCoordinator | None = getattr(entry, "runtime_data", None)
-    if coordinator is not None:
-        _learn(coordinator, redaction)
+    # An account that was never set up since the start has no runtime data.
+    account: Account | None = getattr(entry, "runtime_data", None)
+    if account is not None:
+        _learn(account, redaction)
     _learn_others(hass, entry, redaction)
-    account = {} if coordinator is None else _account(coordinator, redaction, wanted)
     return {
         "versions": versions,
         "now": dt_util.utcnow().isoformat(),
@@ -70,26 +66,26 @@ async def _async_diagnostics(
             }
         )
         | {"data": redaction.answer(_data(entry)), "options": redaction.answer(entry.options)},
-        **account,
+        **({} if account is None else _account(account, redaction, is_wanted)),
     }
 
 
 def _data(entry: MtecConfigEntry) -> dict[str, Any]:
-    """Return the data of an account. The address of M-TEC's own portal is no secret."""
+    """Return the data of the config entry. The address of M-TEC's own portal is shown."""
     return {key: Shown(value) if value == PORTAL_URL else value for key, value in entry.data.items()}
 
 
-def _learn(coordinator: MtecCoordinator, redaction: Redaction) -> None:
-    """Learn the stations and inverters in the order of the portal."""
-    for station in coordinator.data.stations.values():
-        redaction.station(Station(id=station.id, name=station.name))
-    for inverter in coordinator.data.inverters.values():
-        stand_in = redaction.inverter(Inverter(name=inverter.name, serial_number=inverter.id, model=None))
-        redaction.learn(coordinator.client.device_ids.get(inverter.id), f"id-of-{stand_in}")
+def _learn(account: Account, redaction: Redaction) -> None:
+    """Replace the names and ids of stations and inverters by numbers in the order of the portal."""
+    for station in account.stations.values():
+        redaction.station(station)
+    for inverter in account.data.inverters.values():
+        stand_in = redaction.inverter(inverter)
+        redaction.learn(account.client.device_ids.get(inverter.serial_number), f"id-of-{stand_in}")
 
 
 def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redaction: Redaction) -> None:
-    """Learn the stations and inverters that are not followed, or not listed any more."""
+    """Replace those of stations and inverters that are not followed, or not listed any more."""
     for id_, name in entry.options.get(CONF_IGNORED_STATIONS, {}).items():
         redaction.station(Station(id=id_, name=name))
     for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id):
@@ -100,56 +96,70 @@ def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redaction: Redact
             redaction.learn(device.name_by_user, f"name-of-{stand_in}")
 
 
-def _account(coordinator: MtecCoordinator, redaction: Redaction, wanted: Callable[[Part[Any]], bool]) -> dict[str, Any]:
-    """Return what a coordinator knows of those stations and inverters that are wanted."""
-    data, client = coordinator.data, coordinator.client
-    parts = {
-        kind: [part for part in parts.values() if wanted(part)]
-        for kind, parts in (("stations", data.stations), ("balances", data.balances), ("inverters", data.inverters))
-    }
+def _account(account: Account, redaction: Redaction, is_wanted: IsWanted) -> dict[str, Any]:
+    """Return what an account knows, with those stations and inverters that are wanted."""
+    client = account.client
+    stations = {id_: id_ for id_ in account.stations}
+    inverters = {id_: inverter.station_id for id_, inverter in account.data.inverters.items()}
+    station_ids = {id_: station_id for id_, station_id in (stations | inverters).items() if is_wanted(id_, station_id)}
     unwanted = {
         name
-        for each in (data.stations, data.inverters)
-        for part in each.values()
-        if not wanted(part)
-        for name in (part.id, client.device_ids.get(part.id, part.id))
+        for id_ in (stations | inverters).keys() - station_ids.keys()
+        for name in (id_, client.device_ids.get(id_, id_))
     }
+
+    def coordinators(of_kind: Mapping[str, MtecCoordinator[Any]], ids: Iterable[str]) -> list[dict[str, Any]]:
+        return [
+            _coordinator(of_kind[id_], station_ids[id_], redaction) | {"model": _model(account, id_, redaction)}
+            for id_ in ids
+            if id_ in station_ids
+        ]
+
     return {
         "poll": redaction.parsed(
             {
-                "interval": coordinator.update_interval and coordinator.update_interval.total_seconds(),
-                "last_update_success": coordinator.last_update_success,
-                "last_exception": _error(coordinator.last_exception),
+                "interval": account.update_interval and account.update_interval.total_seconds(),
+                "last_update_success": account.last_update_success,
+                "last_exception": _error(account.last_exception),
                 "generation": client.generation,
             }
         )
-        | {"not_listed_since": _absences(coordinator, redaction)},
-        "pacing": asdict(coordinator.pacing.statistics),
+        | {
+            "power_units": _by_stand_in(client.power_units, redaction),
+            "not_listed_since": _by_stand_in(account.missing_devices.as_dict(), redaction),
+        },
+        "pacing": asdict(account.pacing.statistics),
         "session": _session(client.journal, redaction),
-        **{kind: [_part(part, redaction) for part in found] for kind, found in parts.items()},
+        "stations": coordinators(account.station_readings, stations),
+        "daily_energies": coordinators(account.daily_energies, stations),
+        "inverters": coordinators(account.inverter_readings, inverters),
         "answers": [_answer(answer, redaction) for answer in client.journal.answers if not _is_about(answer, unwanted)],
     }
 
 
-def _absences(coordinator: MtecCoordinator, redaction: Redaction) -> dict[str, Any]:
-    """Return since when stations and inverters are missing, which may have no device any more."""
-    absences = coordinator.absences.as_dict()
-    return {redaction.stand_in("id", id_): redaction.parsed(absence) for id_, absence in absences.items()}
+def _by_stand_in(values: Mapping[str, Any], redaction: Redaction) -> dict[str, Any]:
+    """Return values by the stand-ins of ids, which may not be listed and have no device any more."""
+    return {redaction.stand_in("id", id_): redaction.parsed(value) for id_, value in values.items()}
 
 
-def _part(part: Part[Any], redaction: Redaction) -> dict[str, Any]:
+def _coordinator(coordinator: MtecCoordinator[Any], station_id: str, redaction: Redaction) -> dict[str, Any]:
     known: dict[str, Any] = redaction.parsed(
         {
-            "id": part.id,
-            "station": part.station_id,
-            "read_at": part.read_at,
-            "failed_polls": part.failed_polls,
-            "error_counts": part.error_counts,
-            "last_error": _error(part.error),
-            "reading": part.reading,
+            "id": coordinator.id,
+            "station": station_id,
+            "read_at": coordinator.read_at,
+            "failed_polls": coordinator.failed_polls,
+            "error_counts": coordinator.error_counts,
+            "last_error": _error(coordinator.error),
+            "reading": coordinator.reading,
         }
     )
-    return known | {"model": redaction.model(part.device_info.get("model"))}
+    return known
+
+
+def _model(account: Account, id_: str, redaction: Redaction) -> Any:
+    inverter = account.data.inverters.get(id_)
+    return redaction.model(None if inverter is None else inverter.model)
 
 
 def _session(journal: Journal, redaction: Redaction) -> Any:
@@ -176,7 +186,7 @@ def _answer(answer: LastAnswer, redaction: Redaction) -> dict[str, Any]:
 
 
 def _is_about(answer: LastAnswer, ids: set[str]) -> bool:
-    """Return whether an answer is about one of these stations or inverters alone."""
+    """Return whether an answer is only about one of these stations or inverters."""
     asked = {*answer.path.split("/"), *map(str, answer.question.values())}
     return bool(ids & asked)
 

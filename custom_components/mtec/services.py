@@ -12,14 +12,12 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from .account import MtecConfigEntry
 from .const import DOMAIN
-from .coordinator import MtecConfigEntry, Part
 from .history.export import UsageExport, async_range_error, invalid
 from .history.importer import Resolution
 from .history.jobs import async_import_history
-from .models import (
-    StationReading,
-)
+from .models import Station
 from .portal.table import DECIMALS, DELIMITERS, CsvFormat
 from .portal.usage import RangeError, UsageQuery, UsageType
 
@@ -35,7 +33,7 @@ ATTR_RESOLUTION: Final = "resolution"
 
 _LONGEST_NAME = 200
 
-type _StationOfAccount = tuple[MtecConfigEntry, Part[StationReading]]
+type _StationOfAccount = tuple[MtecConfigEntry, Station]
 
 _USAGE_SCHEMA = vol.Schema(
     {
@@ -171,13 +169,13 @@ def _stations(hass: HomeAssistant, entry_id: str | None) -> list[_StationOfAccou
     )
     if not entries:
         raise invalid("no_account")
-    stations = [(entry, station) for entry in entries for station in entry.runtime_data.data.stations.values()]
+    stations = [(entry, station) for entry in entries for station in entry.runtime_data.stations.values()]
     if not stations:
         raise invalid("no_station")
     return stations
 
 
-def _is_readable(hass: HomeAssistant, user: User | None, entry: MtecConfigEntry, station: Part[StationReading]) -> bool:
+def _is_readable(hass: HomeAssistant, user: User | None, entry: MtecConfigEntry, station: Station) -> bool:
     """Return whether a user may read all entities of a station. Home Assistant itself, None, may."""
     if user is None or user.permissions.access_all_entities(POLICY_READ):
         return True
@@ -197,10 +195,7 @@ def _station_of_device(hass: HomeAssistant, device_id: str, entry_id: str | None
     if device is None or not ids or entry_id not in {None, device.config_entry_id}:
         raise invalid("unknown_device")
     entry: MtecConfigEntry = async_get_config_entry(hass, DOMAIN, device.config_entry_id)
-    account = entry.runtime_data.data
-    inverter = account.inverters.get(ids[0])
-    station = account.stations.get(ids[0] if inverter is None else inverter.station_id)
-    if station is None:
+    if (station := entry.runtime_data.station_of(ids[0])) is None:
         raise invalid("unknown_device")
     return entry, station
 

@@ -13,11 +13,11 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.json import JsonObjectType
 
+from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.coordinator import MtecConfigEntry, Part
 from custom_components.mtec.models import (
     DaySummary,
-    StationReading,
+    Station,
 )
 from custom_components.mtec.portal.table import CsvFormat, csv_header, csv_rows, record
 from custom_components.mtec.portal.usage import RangeError, UsagePart, UsageQuery, UsageReport, UsageType, read_usage
@@ -56,7 +56,7 @@ class UsageExport:
 
     hass: HomeAssistant
     entry: MtecConfigEntry
-    station: Part[StationReading]
+    station: Station
     query: UsageQuery
 
     async def async_rows(self) -> JsonObjectType:

@@ -16,8 +16,8 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.coordinator import MtecConfigEntry
 from custom_components.mtec.sources import (
     SourceError,
 )
@@ -45,7 +45,7 @@ class ImportHistoryFlow(OptionsFlow):
         """Ask which stations to import, from when on, and how exactly."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
-        stations = self.config_entry.runtime_data.data.stations
+        stations = self.config_entry.runtime_data.stations
         jobs = async_jobs(self.hass)
         if running := [each for id_, each in jobs.running.items() if id_ in stations]:
             self._imports = running

@@ -12,8 +12,8 @@ from homeassistant.helpers.storage import Store
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.json import JsonObjectType
 
+from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN, LOGGER
-from custom_components.mtec.coordinator import MtecConfigEntry, Part
 from custom_components.mtec.home_assistant_internals import (
     Feature,
     NotSupportedError,
@@ -21,7 +21,7 @@ from custom_components.mtec.home_assistant_internals import (
     is_supported,
 )
 from custom_components.mtec.models import (
-    StationReading,
+    Station,
 )
 from custom_components.mtec.sources import (
     SourceError,
@@ -45,7 +45,7 @@ class _Job(TypedDict):
 class Running:
     """An import that is going on."""
 
-    station: Part[StationReading]
+    station: Station
     work: HistoryImport
     task: asyncio.Task[Report]
 
@@ -67,7 +67,7 @@ class HistoryJobs:
     async def async_begin(
         self,
         entry: MtecConfigEntry,
-        station: Part[StationReading],
+        station: Station,
         start: date | None,
         resolution: Resolution,
     ) -> Running:
@@ -94,7 +94,7 @@ class HistoryJobs:
         if "recorder" not in self.hass.config.components or not is_supported(Feature.IMPORT):
             return
         for station_id, job in (await self._async_load()).items():
-            station = entry.runtime_data.data.stations.get(station_id)
+            station = entry.runtime_data.stations.get(station_id)
             if job["entry_id"] == entry.entry_id and station is not None and station_id not in self.running:
                 LOGGER.info("The import of the history of %s goes on", station.name)
                 self._run(entry, station, job, patient=True)
@@ -114,7 +114,7 @@ class HistoryJobs:
                 await self._async_forget(station_id)
 
     @callback
-    def _run(self, entry: MtecConfigEntry, station: Part[StationReading], job: _Job, *, patient: bool) -> Running:
+    def _run(self, entry: MtecConfigEntry, station: Station, job: _Job, *, patient: bool) -> Running:
         work = HistoryImport(
             hass=self.hass,
             client=entry.runtime_data.client.in_background(),
@@ -138,7 +138,7 @@ class HistoryJobs:
         task.add_done_callback(ended)
         return running
 
-    async def _async_work(self, station: Part[StationReading], work: HistoryImport) -> Report:
+    async def _async_work(self, station: Station, work: HistoryImport) -> Report:
         """Import. Only what ends by itself is forgotten: what is cut off goes on when the account is loaded again."""
         LOGGER.info("The history of %s is being imported by %s", station.name, work.resolution)
         try:
@@ -187,7 +187,7 @@ def async_jobs(hass: HomeAssistant) -> HistoryJobs:
 async def async_import_history(
     hass: HomeAssistant,
     entry: MtecConfigEntry,
-    station: Part[StationReading],
+    station: Station,
     start: date | None,
     resolution: Resolution,
 ) -> JsonObjectType:
