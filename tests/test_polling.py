@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_SCAN_INTERVAL
 import pytest
 
 from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
@@ -207,9 +208,16 @@ async def test_slow_portal_gives_everything_in_turns(home: Home, set_up: SetUp) 
     assert home.complaints() == []
 
 
-async def test_poll_asks_what_was_asked_least_recently_first(home: Home, set_up: SetUp) -> None:
-    """First all of the stations, then all of the inverters and the daily energies; what is left out comes next."""
-    account = (await set_up()).runtime_data
+@pytest.mark.parametrize("seconds", [60, 66])
+async def test_poll_asks_what_was_asked_least_recently_first(home: Home, set_up: SetUp, seconds: int) -> None:
+    """Stations, then inverters, then daily energies. What is left out, or cut off by the limit, is the first next time.
+
+    Within 66 s, five things are read in 12 s each and the sixth is cut off.
+    """
+    entry = await set_up()
+    home.hass.config_entries.async_update_entry(entry, options={CONF_SCAN_INTERVAL: seconds})
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    account = entry.runtime_data
     order = [
         *account.station_readings.values(),
         *account.inverter_readings.values(),
@@ -218,7 +226,7 @@ async def test_poll_asks_what_was_asked_least_recently_first(home: Home, set_up:
     assert account.in_turn() == order
     home.simulator.faults.add("slow")
     home.freezer.tick(timedelta(minutes=5))
-    await home.poll()
+    await home.poll(after=timedelta(seconds=seconds))
     read = [each for each in order if each.read_at == order[0].read_at or each.read_at > order[0].read_at]
     assert read == order[: len(read)]
     assert 3 <= len(read) <= 5
