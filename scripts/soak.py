@@ -168,7 +168,7 @@ class Soak:
                     now = max(now + POLL, self.portal.clock.now())
                     self.freezer.move_to(now)
                     await self.minute(home, now)
-                balance = next(iter(home.entry.runtime_data.data.balances.values()))
+                balance = next(iter(home.entry.runtime_data.daily_energies.values()))
                 balanced = balance.read_at or now
                 # The next step writes the statistics of the last one.
                 self.freezer.tick(STEP)

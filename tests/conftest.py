@@ -47,7 +47,7 @@ def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
     In a test with a frozen clock the event loop's clock stands still too: there waiting moves the clock.
     """
-    monkeypatch.setattr("custom_components.mtec.coordinator.PAUSE", 0)
+    monkeypatch.setattr("custom_components.mtec.portal_client.PAUSE", 0)
     if "freezer" not in request.fixturenames:
         monkeypatch.setattr(rate_limiter, "REQUESTS_A_MINUTE", 10_000)
         return

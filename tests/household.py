@@ -20,8 +20,8 @@ from homeassistant.helpers.aiohttp_client import DATA_RESOLVER
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 
+from custom_components.mtec.account import Account
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.coordinator import MtecCoordinator
 
 _COMPONENTS = Path(__file__).resolve().parent.parent / "custom_components"
 
@@ -55,9 +55,9 @@ class Household:
     hass: HomeAssistant
 
     @property
-    def entry(self) -> ConfigEntry[MtecCoordinator]:
+    def entry(self) -> ConfigEntry[Account]:
         """The account's config entry."""
-        entry: ConfigEntry[MtecCoordinator] = self.hass.config_entries.async_entries(DOMAIN)[0]
+        entry: ConfigEntry[Account] = self.hass.config_entries.async_entries(DOMAIN)[0]
         return entry
 
     @property

@@ -186,7 +186,7 @@ async def test_nothing_is_written_after_removal(
 ) -> None:
     """What an account has missed is kept when it is unloaded, and forgotten when it is removed, also minutes later."""
     entry = await set_up(VILLAGE)
-    key = f"mtec.absences.{entry.entry_id}"
+    key = f"mtec.missing_devices.{entry.entry_id}"
     station = simulator.accounts[VILLAGE].stations.pop()
 
     async def pass_time(after: timedelta) -> None:

@@ -18,7 +18,7 @@ from pytest_socket import socket_allow_hosts
 
 from custom_components.mtec.config_flow import CONF_ALLOW_HTTP, SECTION_PORTAL
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
-from custom_components.mtec.coordinator import async_pacing
+from custom_components.mtec.portal_client import async_rate_limiter
 from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
@@ -206,8 +206,8 @@ async def test_a_dot_at_the_end_of_a_host_is_the_same_portal(hass: HomeAssistant
         assert done["type"] is result
     [entry] = hass.config_entries.async_entries(DOMAIN)
     assert entry.data[CONF_URL] == url
-    assert async_pacing(hass, with_dot) is async_pacing(hass, url) is entry.runtime_data.pacing
-    assert async_pacing(hass, "https://portal.example.:8443") is not async_pacing(hass, url)
+    assert async_rate_limiter(hass, with_dot) is async_rate_limiter(hass, url) is entry.runtime_data.rate_limiter
+    assert async_rate_limiter(hass, "https://portal.example.:8443") is not async_rate_limiter(hass, url)
 
 
 async def test_form_keeps_what_was_typed_but_the_password(hass: HomeAssistant, simulator: PortalSimulator) -> None:

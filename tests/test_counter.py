@@ -17,7 +17,7 @@ from hypothesis import Phase, given, settings, strategies as st
 import pytest
 
 from custom_components.mtec.counter import LATE_RESET, SURE_AFTER, SURE_IT_IS_NOT_OLD, Counter, ResetCycle
-from custom_components.mtec.energies import dated_readings, has_dated_readings
+from custom_components.mtec.energies import PV, dated_readings, has_dated_readings
 from custom_components.mtec.models import UsageRow
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -526,8 +526,8 @@ class Sensors:
             readings: list[tuple[float, date | None]] = [(undated.get(key, 0.0), None)]
             if key == "inverter":
                 readings = [(change(plant.since(measured, asked)), measured)]
-            elif has_dated_readings(rows, clock.date(), counter.cycle, "pv"):
-                readings = [*dated_readings(rows, clock.date(), counter.cycle, "pv")]
+            elif has_dated_readings(PV, rows, clock.date(), counter.cycle):
+                readings = [*dated_readings(PV, rows, clock.date(), counter.cycle)]
             counter.update_all((reading, clock, day) for reading, day in readings)
             if counter.value is not None:
                 self.recorders[key].record(counter)

@@ -92,7 +92,7 @@ async def test_account(
     # The other generation is tried first.
     assert session["error_counts"] == ({} if generation == 1 else {"ApiVersionChangedError": 1})
     assert len(found["answers"]) == session["requests"] - len(session["last_errors"])
-    assert found["pacing"]["requests_last_hour"] == session["requests"]
+    assert found["rate_limiter"]["requests_last_hour"] == session["requests"]
     assert session["logins"] == 1
     assert session["last_success"] is not None
 
@@ -149,6 +149,20 @@ async def test_device(hass: HomeAssistant, hass_client: ClientSessionGenerator, 
         assert not [other for other in others if f"inverter-{other}" in about]
     assert inverter["answers"]
     assert not [private for private in PRIVATE if private in json.dumps([station, inverter], ensure_ascii=False)]
+
+
+@GENERATION2
+async def test_unit_of_powers_that_come_without_one(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, set_up: SetUp
+) -> None:
+    """What was found out about each inverter, by its stand-in."""
+    entry = await set_up("farm@example.com")
+    units = dict(entry.runtime_data.client.power_units)
+    assert units.keys() == {inverter.serial for inverter in FARM.inverters}
+    found = await _of_account(hass, hass_client, entry)
+    assert found["poll"]["power_units"] == {
+        f"inverter-{number}": units[inverter.serial] for number, inverter in enumerate(FARM.inverters, start=1)
+    }
 
 
 async def test_stations_that_are_not_followed_are_private_too(

@@ -150,7 +150,7 @@ async def test_inverter_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp)
 async def test_one_of_two_inverters_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp) -> None:
     entry = await set_up("farm@example.com")
     outage = "binary_sensor.hof_lindner_grid_outage"
-    [house, shed] = entry.runtime_data.data.inverters.values()
+    [house, shed] = entry.runtime_data.inverter_readings.values()
     for first, second, expected in (
         (WorkStatus.ON_GRID, WorkStatus.OFF_GRID, STATE_ON),
         (WorkStatus.OFF_GRID, None, STATE_ON),
@@ -158,8 +158,8 @@ async def test_one_of_two_inverters_off_the_grid_is_a_grid_outage(home: Home, se
         (WorkStatus.WAITING, WorkStatus.ON_GRID, STATE_OFF),
     ):
         assert house.reading is not None and shed.reading is not None
-        house.reading = replace(house.reading, work_status=first)
-        shed.reading = replace(shed.reading, work_status=second)
+        house.data = replace(house.reading, work_status=first)
+        shed.data = replace(shed.reading, work_status=second)
         entry.runtime_data.async_update_listeners()
         assert home.value(outage) == expected
 
@@ -204,9 +204,9 @@ async def test_no_shares_without_a_meter(
     entry = await set_up(email)
     await home.poll(3, after=timedelta(minutes=6))
     assert home.simulator.faults.struck["zero_rows"]
-    [balance] = entry.runtime_data.data.balances.values()
-    assert balance.reading is not None and balance.reading.today is not None
-    assert balance.reading.today.grid_export is not None
+    [energies] = entry.runtime_data.daily_energies.values()
+    assert energies.reading is not None and energies.reading.today is not None
+    assert energies.reading.today.grid_export is not None
     shown = [home.hass.states.get(f"sensor.{station}_{share}") is not None for share in SHARES]
     assert shown == [has_shares] * 2
 
@@ -215,13 +215,13 @@ async def test_no_shares_without_a_meter(
 async def test_meter_that_was_seen_once_stays(home: Home, set_up: SetUp, sent: float) -> None:
     """The live power is missing from now on, and the day's rows are zero: what the month had tells of the meter."""
     entry = await set_up("family@example.com")
-    coordinator = entry.runtime_data
-    [balance], [station] = coordinator.data.balances.values(), coordinator.data.stations.values()
-    assert balance.reading is not None and station.reading is not None
-    station.reading = replace(station.reading, grid_power=None)
-    balance.reading = replace(balance.reading, has_meter=bool(sent))
+    account = entry.runtime_data
+    [energies], [station] = account.daily_energies.values(), account.station_readings.values()
+    assert energies.reading is not None and station.reading is not None
+    station.data = replace(station.reading, grid_power=None)
+    energies.data = replace(energies.reading, has_meter=bool(sent))
     home.simulator.faults.add("zero_energies")
-    reading = await coordinator._async_energy_balance(HOUSE.station_id)
+    reading = await account._async_read_daily_energies(HOUSE.station_id)
     assert reading.has_meter is bool(sent)
 
 

@@ -351,6 +351,17 @@ async def test_refused_logins_ask_the_person(home: Home, set_up: SetUp) -> None:
     assert entry.state is ConfigEntryState.LOADED
 
 
+async def test_refused_logins_ask_the_person_before_the_next_listing(home: Home, set_up: SetUp) -> None:
+    """The refusal that a reading meets concerns the whole account: all of it is unavailable."""
+    await set_up(FAMILY)
+    home.simulator.faults.add("login_refused")
+    home.simulator.expire_tokens()
+    await home.poll(8, after=timedelta(minutes=5))
+    assert [flow["context"]["source"] for flow in home.hass.config_entries.flow.async_progress()] == ["reauth"]
+    assert home.unavailable() == home.states().keys()
+    assert home.said("is unavailable") == 0
+
+
 # The way to the portal
 
 

@@ -491,7 +491,7 @@ async def test_nothing_is_shown_of_a_station_whose_inverters_are_offline(
     station.offline = True
     for _ in range(GRACE_POLLS + 1):
         await entry.runtime_data.async_refresh()
-    assert entry.runtime_data.data.stations[HOUSE.station_id].reading == StationReading()
+    assert entry.runtime_data.station_readings[HOUSE.station_id].reading == StationReading()
     during = hass.states.get(power)
     assert during is not None
     assert during.state in {STATE_UNKNOWN, STATE_UNAVAILABLE}
@@ -770,8 +770,9 @@ async def test_a_move_under_a_running_home_assistant(
             await poll(hass, freezer)
             assert entry.runtime_data.last_update_success
             assert [state.entity_id for state in hass.states.async_all() if state.state == STATE_UNAVAILABLE] == []
-            parts = (*entry.runtime_data.data.stations.values(), *entry.runtime_data.data.inverters.values())
-            assert [part.error for part in parts] == [None] * 7
+            account = entry.runtime_data
+            live = (*account.station_readings.values(), *account.inverter_readings.values())
+            assert [coordinator.error for coordinator in live] == [None] * 7
         assert entry.data[CONF_GENERATION] == now
         assert ids().items() >= ids_before.items()
     assert "unavailable" not in caplog.text

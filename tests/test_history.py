@@ -343,7 +343,7 @@ async def test_consumption_that_was_not_recorded_is_not_zero(move_in: MoveIn, re
 async def test_import_before_the_first_own_row(move_in: MoveIn, hass: HomeAssistant) -> None:
     """It waits for Home Assistant to begin the statistics, and the installation day has no jump."""
     home = await move_in()
-    station = home.entry.runtime_data.data.stations[HOUSE.station_id]
+    station = home.entry.runtime_data.stations[HOUSE.station_id]
     running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 13), Resolution.HOURS)
     await until(lambda: running.work.progress.phase is Phase.WAITING)
     assert running.work.progress.done == 3
@@ -466,7 +466,7 @@ async def test_crash_between_any_two_steps(
     monkeypatch.setitem(importer._DAYS_AT_ONCE, Resolution.HOURS, 2)
     home = await move_in()
     await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
-    station = home.entry.runtime_data.data.stations[HOUSE.station_id]
+    station = home.entry.runtime_data.stations[HOUSE.station_id]
     with monkeypatch.context() as patch:
         crash = Crash(patch, survived)
         running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 12), Resolution.HOURS)
@@ -503,7 +503,7 @@ async def test_goes_on_after_a_restart(
     monkeypatch.setitem(importer._DAYS_AT_ONCE, Resolution.HOURS, 2)
     home = await move_in()
     await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
-    station = home.entry.runtime_data.data.stations[HOUSE.station_id]
+    station = home.entry.runtime_data.stations[HOUSE.station_id]
     asked = len(simulator.requests)
     running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 10), Resolution.HOURS)
     await until(lambda: len(simulator.requests) >= asked + request_number)
@@ -811,7 +811,7 @@ async def test_midnight_passes_while_it_waits(move_in: MoveIn, hass: HomeAssista
     """What was read of a day that was not over then is read again."""
     installed = datetime(2026, 6, 15, 21, 56, 30, tzinfo=UTC)
     home = await move_in(at=installed)
-    station = home.entry.runtime_data.data.stations[HOUSE.station_id]
+    station = home.entry.runtime_data.stations[HOUSE.station_id]
     running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 14), Resolution.HOURS)
     await until(lambda: running.work.progress.phase is Phase.WAITING)
     # The sensors are of the next day when they get their first row.

@@ -92,7 +92,7 @@ async def _load_account(
     hass: HomeAssistant, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> MockConfigEntry:
     for module, name, value in (
-        ("coordinator", "PAUSE", 0),
+        ("portal_client", "PAUSE", 0),
         ("portal.rate_limiter", "REQUESTS_A_MINUTE", 10_000),
         ("history.importer", "LONGEST_WAIT", 0),
     ):

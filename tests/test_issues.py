@@ -11,8 +11,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.missing_devices import REMOVED_AFTER, REMOVED_AFTER_LISTINGS
 from custom_components.mtec.portal import digest_of
-from custom_components.mtec.stale import GONE_AFTER, GONE_AFTER_LOOKUPS
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
 from tests.odd_portal import odd_portal, success
@@ -280,9 +280,9 @@ async def test_long_time_without_look_ups_is_no_absence(home: Home, set_up: SetU
     house = stations.pop(0)
     await look_up(home, 2)
     await home.hass.config_entries.async_unload(entry.entry_id)
-    home.freezer.tick(4 * GONE_AFTER)
+    home.freezer.tick(4 * REMOVED_AFTER)
     await home.hass.config_entries.async_setup(entry.entry_id)
-    await look_up(home, GONE_AFTER_LOOKUPS - 5)
+    await look_up(home, REMOVED_AFTER_LISTINGS - 5)
     assert devices(home.hass) == ALL
     stations.append(house)
     await look_up(home, 1)

@@ -19,8 +19,8 @@ from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.mtec.account import Account
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
@@ -243,12 +243,12 @@ async def test_pause_of_years_is_one_of_an_hour(
     monkeypatch.setitem(FAULTS, "retry_after_years", Fault(about="HTTP 429 for years", before=strike))
     entry = await set_up(FAMILY)
     simulator = home.simulator
-    coordinator: MtecCoordinator = entry.runtime_data
+    account: Account = entry.runtime_data
     simulator.faults.add("retry_after_years", times=1)
     await home.poll(6)
     assert simulator.faults.struck["retry_after_years"] == 1
     assert home.unavailable()
-    error = coordinator.last_exception
+    error = account.last_exception
     assert isinstance(error, UpdateFailed)
     assert error.retry_after is not None
     assert 0 < error.retry_after <= 3600
@@ -293,7 +293,7 @@ async def test_two_entries_on_the_same_portal_share_one_pace(home: Home, set_up:
     simulator = home.simulator
     first = await set_up(FAMILY)
     second = await set_up("barn@example.com")
-    assert first.runtime_data.pacing is second.runtime_data.pacing
+    assert first.runtime_data.rate_limiter is second.runtime_data.rate_limiter
     simulator.requests.clear()
     await home.poll(10)
     assert {call.account for call in simulator.requests} == {FAMILY, "barn@example.com"}

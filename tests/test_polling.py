@@ -8,12 +8,13 @@ from time import monotonic
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_SCAN_INTERVAL
 import pytest
 
 from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.portal.api_v1 import ApiV1
 from custom_components.mtec.portal.api_v2 import ApiV2
-from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnreadableError
+from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnexpectedError
 from tests.conftest import GENERATION1, VILLAGE, SetUp
 from tests.home import Home
 from tests.portal_simulator import BARN, FARM, HOUSE
@@ -80,9 +81,8 @@ async def test_unexpected_exception_is_one_things_alone(
         await home.poll(GRACE_POLLS, after=timedelta(minutes=5))
         assert not home.unavailable()
         await home.poll(2, after=timedelta(minutes=5))
-        parts = [*entry.runtime_data.data.stations.values(), *entry.runtime_data.data.inverters.values()]
-        parts += entry.runtime_data.data.balances.values()
-        [failed] = [part for part in parts if part.error is not None]
+        coordinators = entry.runtime_data.in_turn()
+        [failed] = [coordinator for coordinator in coordinators if coordinator.error is not None]
         assert failed.failed_polls == GRACE_POLLS + 2
         assert failed.error_counts == {type(error()).__name__: GRACE_POLLS + 2}
     assert alone in home.unavailable()
@@ -152,7 +152,7 @@ async def test_what_runs_is_cut_at_the_limit() -> None:
     started = monotonic()
     limit = TimeLimit(0.2)
     assert await limit.read(answer) == 7
-    with pytest.raises(UnreadableError, match="TimeoutError"):
+    with pytest.raises(UnexpectedError, match="TimeoutError"):
         await limit.read(give_up)
     assert not limit.is_over()
     with pytest.raises(OutOfTimeError):
@@ -197,18 +197,42 @@ async def test_slow_portal_gives_everything_in_turns(home: Home, set_up: SetUp) 
     """Ten things that take 12 s each do not fit into a minute: each has its turn, and nothing becomes unavailable."""
     entry = await set_up()
     home.simulator.faults.add("slow")
-    data = entry.runtime_data.data
-    everything = [*data.stations.values(), *data.inverters.values(), *data.balances.values()]
+    everything = entry.runtime_data.in_turn()
     for _ in range(12):
-        before = {id(part): part.read_at for part in everything}
+        before = {each: each.read_at for each in everything}
         assert await duration_of_poll(home) <= 60 + SLOW
         # What had no turn has not failed; what was cut off has.
-        assert sum(part.error is not None for part in everything) <= 1
-        assert 3 <= sum(part.read_at != before[id(part)] for part in everything) <= 5
+        assert sum(each.error is not None for each in everything) <= 1
+        assert 3 <= sum(each.read_at != before[each] for each in everything) <= 5
         assert not home.unavailable()
     now = home.simulator.clock.now()
-    assert all(part.read_at is not None and now - part.read_at < timedelta(minutes=9) for part in everything)
+    assert all(each.read_at is not None and now - each.read_at < timedelta(minutes=9) for each in everything)
     assert home.complaints() == []
+
+
+@pytest.mark.parametrize("seconds", [60, 66])
+async def test_poll_asks_what_was_asked_least_recently_first(home: Home, set_up: SetUp, seconds: int) -> None:
+    """Stations, then inverters, then daily energies. What is left out, or cut off by the limit, is the first next time.
+
+    Within 66 s, five things are read in 12 s each and the sixth is cut off.
+    """
+    entry = await set_up()
+    home.hass.config_entries.async_update_entry(entry, options={CONF_SCAN_INTERVAL: seconds})
+    await home.hass.config_entries.async_reload(entry.entry_id)
+    account = entry.runtime_data
+    order = [
+        *account.station_readings.values(),
+        *account.inverter_readings.values(),
+        *account.daily_energies.values(),
+    ]
+    assert account.in_turn() == order
+    home.simulator.faults.add("slow")
+    home.freezer.tick(timedelta(minutes=5))
+    await home.poll(after=timedelta(seconds=seconds))
+    read = [each for each in order if each.read_at == order[0].read_at or each.read_at > order[0].read_at]
+    assert read == order[: len(read)]
+    assert 3 <= len(read) <= 5
+    assert account.in_turn() == [*order[len(read) :], *read]
 
 
 async def test_what_hangs_does_not_take_the_turn_of_the_others(home: Home, set_up: SetUp, generation: int) -> None:

@@ -23,7 +23,7 @@ from homeassistant.util import yaml as yaml_util
 from PIL import Image
 import pytest
 
-from custom_components.mtec import config_flow
+from custom_components.mtec import config_flow, options_flow
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS
@@ -213,7 +213,7 @@ def test_issues_are_translated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flow", "section"), [(config_flow.MtecConfigFlow, "config"), (config_flow.MtecOptionsFlow, "options")]
+    ("flow", "section"), [(config_flow.MtecConfigFlow, "config"), (options_flow.MtecOptionsFlow, "options")]
 )
 def test_steps_are_translated(flow: type[ConfigFlow | OptionsFlow], section: str) -> None:
     own = [each for each in flow.__mro__ if each.__module__.startswith("custom_components")]
