@@ -125,7 +125,7 @@ def set_up(hass: HomeAssistant, simulator: PortalSimulator) -> SetUp:
         )
         entry.add_to_hass(hass)
         await hass.config_entries.async_setup(entry.entry_id)
-        await hass.async_block_till_done()
+        await hass.async_block_till_done(wait_background_tasks=True)
         assert entry.state is expected
         return entry
 

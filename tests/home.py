@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import logging
 
 from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant, State
 import pytest
@@ -27,6 +28,20 @@ async def portal_at(freezer: FrozenDateTimeFactory, now: datetime, generation: i
         portal.speaks = {generation}
         portal.sleep = vars(rate_limiter)["sleep"]
         yield portal
+
+
+async def set_up(hass: HomeAssistant, entry: ConfigEntry) -> bool:
+    """Set up an account, and wait for its first poll. Return whether it is set up."""
+    is_set_up = await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return is_set_up
+
+
+async def reload(hass: HomeAssistant, entry: ConfigEntry) -> bool:
+    """Reload an account, and wait for its first poll. Return whether it is set up."""
+    is_set_up = await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return is_set_up
 
 
 @dataclass(frozen=True)

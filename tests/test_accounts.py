@@ -21,7 +21,7 @@ from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOM
 from custom_components.mtec.portal import digest_of
 from custom_components.mtec.titles import title_of
 from tests.conftest import VILLAGE, SetUp
-from tests.home import Home
+from tests.home import Home, reload
 from tests.portal_simulator import HOUSE, PortalSimulator
 
 FAMILY = "family@example.com"
@@ -101,7 +101,7 @@ async def test_account_whose_stations_are_all_of_others(home: Home, set_up: SetU
 
 async def stop_following(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     hass.config_entries.async_update_entry(entry, options={CONF_IGNORED_STATIONS: {HOUSE.station_id: HOUSE.name}})
-    await hass.config_entries.async_reload(entry.entry_id)
+    await reload(hass, entry)
 
 
 async def disable(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -196,7 +196,7 @@ async def test_nothing_is_written_after_removal(
 
     await pass_time(LOOKUP_INTERVAL + timedelta(seconds=1))
     assert key not in hass_storage
-    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert await reload(hass, entry)
     assert hass_storage[key]["data"].keys() == {station.description.station_id, *(i.serial for i in station.inverters)}
 
     await pass_time(LOOKUP_INTERVAL + timedelta(seconds=1))
@@ -245,7 +245,7 @@ async def test_no_session_stays_open(
         listeners.append(hass.bus.async_listeners()["homeassistant_close"])
     assert len(set(listeners)) == 1
 
-    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert await reload(hass, entry)
     assert open_sessions() == before + 1
     await hass.config_entries.async_remove(entry.entry_id)
     assert open_sessions() == before
@@ -265,10 +265,10 @@ async def test_email_gives_way_to_the_stations_in_the_title(hass: HomeAssistant,
     """An account was called by its e-mail: it is called by its stations from the next start on; others stay."""
     entry = await set_up(VILLAGE)
     hass.config_entries.async_update_entry(entry, title=VILLAGE.upper())
-    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert await reload(hass, entry)
     assert entry.title.endswith(" + 2")
     hass.config_entries.async_update_entry(entry, title="Our village")
-    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert await reload(hass, entry)
     assert entry.title == "Our village"
 
 
@@ -286,7 +286,7 @@ async def test_email_is_in_no_log(home: Home, set_up: SetUp, title: str) -> None
     entry.add_to_hass(home.hass)
     for fault in ("malformed", "http_503", "reset"):
         simulator.faults.add(fault)
-        await home.hass.config_entries.async_reload(entry.entry_id)
+        await reload(home.hass, entry)
         await home.poll(3)
         assert entry.state is ConfigEntryState.SETUP_RETRY
         simulator.faults.clear()
@@ -299,7 +299,7 @@ async def test_email_is_in_no_log(home: Home, set_up: SetUp, title: str) -> None
         await home.poll(8)
         await home.poll(after=LOOKUP_INTERVAL)
         simulator.faults.clear()
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     await home.hass.config_entries.async_remove(entry.entry_id)
     assert home.said("gives no values")
     # A title that a person has chosen is Home Assistant's to write.

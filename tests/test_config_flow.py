@@ -331,7 +331,7 @@ async def test_options(hass: HomeAssistant, device_registry: dr.DeviceRegistry, 
     await hass.async_block_till_done()
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert entry.runtime_data.update_interval == timedelta(seconds=120)
+    assert entry.runtime_data.interval == timedelta(seconds=120)
     assert hass.states.get("sensor.haus_am_see_pv_power") is not None
     assert hass.states.get("sensor.hof_lindner_pv_power") is None
     names = {device.name for device in dr.async_entries_for_config_entry(device_registry, entry.entry_id)}

@@ -22,6 +22,7 @@ from custom_components.mtec.models import Inverter, Station
 from custom_components.mtec.portal.redaction import Redactor
 from custom_components.mtec.portal.request_log import ANSWERS_OF_A_PATH, RequestLog
 from tests.conftest import GENERATION2, NOON, VILLAGE, SetUp
+from tests.home import reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
@@ -170,7 +171,7 @@ async def test_stations_that_are_not_followed_are_private_too(
 ) -> None:
     entry = await set_up()
     hass.config_entries.async_update_entry(entry, options={CONF_IGNORED_STATIONS: {HOUSE.station_id: HOUSE.name}})
-    await hass.config_entries.async_reload(entry.entry_id)
+    await reload(hass, entry)
     found = await _of_account(hass, hass_client, entry)
     assert found["entry"]["options"] == {CONF_IGNORED_STATIONS: {"station-3": "name-of-station-3"}}
     assert HOUSE.name not in json.dumps(found, ensure_ascii=False)

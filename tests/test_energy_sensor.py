@@ -7,7 +7,7 @@ from homeassistant.util import dt as dt_util
 import pytest
 
 from tests.conftest import GENERATION2, SetUp
-from tests.home import SEED, Home
+from tests.home import SEED, Home, reload
 from tests.portal_simulator import HOUSE, plant_of
 
 FAMILY = "family@example.com"
@@ -94,7 +94,7 @@ async def test_points_of_yesterday_do_not_count_for_today(home: Home, set_up: Se
     entry = await set_up(FAMILY)
     entity_id = "sensor.energy_butler_pv_energy_today"
     er.async_get(home.hass).async_update_entity(entity_id, disabled_by=None)
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     await home.hass.async_block_till_done()
     assert float(home.value(entity_id)) == 0.0
     home.simulator.faults.add("yesterday")

@@ -138,7 +138,8 @@ async def test_inverter_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp)
     simulator.faults.add("malformed", matching="queryRealTimeData")
     await home.poll(GRACE_POLLS)
     assert home.value(OUTAGE) == STATE_OFF
-    await home.poll(GRACE_POLLS + 1)
+    # A station is read before its inverters.
+    await home.poll(GRACE_POLLS + 2)
     assert home.value("sensor.energy_butler_work_status") == STATE_UNAVAILABLE
     assert home.value(OUTAGE) == STATE_UNKNOWN
     simulator.faults.clear()
@@ -160,7 +161,7 @@ async def test_one_of_two_inverters_off_the_grid_is_a_grid_outage(home: Home, se
         assert house.reading is not None and shed.reading is not None
         house.data = replace(house.reading, work_status=first)
         shed.data = replace(shed.reading, work_status=second)
-        entry.runtime_data.async_update_listeners()
+        shed.async_update_listeners()
         assert home.value(outage) == expected
 
 

@@ -29,6 +29,7 @@ from custom_components.mtec.models import (
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.sources import AuthenticationError, ResponseError, SourceError
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
+from tests.home import reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, Station, plant_of
 from tests.test_coordinator import poll
@@ -780,7 +781,7 @@ async def test_a_move_under_a_running_home_assistant(
     # The next start begins with what the portal speaks, and nothing has another name.
     tried = len(logins(simulator))
     freezer.tick(timedelta(hours=2))
-    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert await reload(hass, entry)
     await hass.async_block_till_done()
     assert set(logins(simulator)[tried:]) <= {after}
     assert ids().items() >= ids_before.items()

@@ -14,7 +14,7 @@ from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOM
 from custom_components.mtec.missing_devices import REMOVED_AFTER, REMOVED_AFTER_LISTINGS
 from custom_components.mtec.portal import digest_of
 from tests.conftest import GENERATION1, VILLAGE, SetUp
-from tests.home import Home
+from tests.home import Home, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE
 
@@ -114,7 +114,7 @@ async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDa
         entry.add_to_hass(hass)
         await hass.config_entries.async_setup(entry.entry_id)
         freezer.tick(HOUR)
-        await hass.config_entries.async_reload(entry.entry_id)
+        await reload(hass, entry)
     issue = ir.async_get(hass).async_get_issue(DOMAIN, f"api_not_understood_{entry.entry_id}")
     assert issue is not None
     assert issue.learn_more_url == "https://github.com/home-assistant-mtec/mtec/issues/new"
@@ -268,7 +268,7 @@ async def test_absence_outlives_a_restart(home: Home, set_up: SetUp) -> None:
     home.simulator.accounts[VILLAGE].stations.pop(0)
     for _ in range(5):
         await look_up(home, 5)
-        await home.hass.config_entries.async_reload(entry.entry_id)
+        await reload(home.hass, entry)
     assert devices(home.hass) == ALL - HOUSE_IDS
 
 
@@ -315,11 +315,11 @@ async def test_nothing_can_be_removed_while_the_portal_says_nothing(home: Home, 
     entry = await set_up(FAMILY)
     stations = list(home.simulator.accounts[FAMILY].stations)
     home.simulator.accounts[FAMILY].stations.clear()
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     assert not await remove_by_hand(home.hass, HOUSE.station_id)
     home.simulator.accounts[FAMILY].stations += stations
     home.simulator.faults.add("http_500")
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert not await remove_by_hand(home.hass, HOUSE.station_id)
     assert devices(home.hass) == HOUSE_IDS
@@ -331,7 +331,7 @@ async def test_only_followed_station_is_gone(home: Home, set_up: SetUp) -> None:
     entry = await set_up(VILLAGE)
     ignored = {plant.station_id: plant.name for plant in (BARN, FARM)}
     home.hass.config_entries.async_update_entry(entry, options={CONF_IGNORED_STATIONS: ignored})
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     assert devices(home.hass) == HOUSE_IDS
     home.simulator.accounts[VILLAGE].stations.pop(0)
     await look_up(home, 25)

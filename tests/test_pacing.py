@@ -37,7 +37,7 @@ from custom_components.mtec.sources import (
     SourceError,
 )
 from tests.conftest import NOON, SetUp
-from tests.home import Home, most_in
+from tests.home import Home, most_in, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, Station
 from tests.portal_simulator.faults import Fault, InsteadError, Strike
@@ -330,7 +330,7 @@ async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> 
     simulator = home.simulator
     simulator.accounts[FAMILY].stations[:] = _barns(24)
     entry = await set_up(FAMILY)
-    interval = entry.runtime_data.update_interval
+    interval = entry.runtime_data.interval
     assert interval == timedelta(seconds=106)
     await home.poll(5, after=interval)
     await home.poll(2, after=timedelta(hours=1))
@@ -340,17 +340,17 @@ async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> 
 
     # A second account of that portal shares what there is.
     barn = await set_up("barn@example.com")
-    assert barn.runtime_data.update_interval > timedelta(seconds=106)
+    assert barn.runtime_data.interval > timedelta(seconds=106)
 
 
 @pytest.mark.parametrize("seconds", [30, 60, 3600])
 async def test_interval_is_an_option(home: Home, set_up: SetUp, hass: HomeAssistant, seconds: int) -> None:
     entry = await set_up(FAMILY)
-    assert entry.runtime_data.update_interval == timedelta(seconds=60)
+    assert entry.runtime_data.interval == timedelta(seconds=60)
     hass.config_entries.async_update_entry(entry, options={CONF_SCAN_INTERVAL: seconds})
-    await hass.config_entries.async_reload(entry.entry_id)
+    await reload(hass, entry)
     await hass.async_block_till_done()
-    assert entry.runtime_data.update_interval == timedelta(seconds=seconds)
+    assert entry.runtime_data.interval == timedelta(seconds=seconds)
     home.simulator.requests.clear()
     for _ in range(4):
         await home.poll(after=timedelta(seconds=seconds))
@@ -444,7 +444,7 @@ async def test_token_of_before_is_used_after_a_reload(home: Home, set_up: SetUp)
     """Ten reloads in a row are no logins."""
     entry = await set_up(FAMILY)
     for _ in range(10):
-        await home.hass.config_entries.async_reload(entry.entry_id)
+        await reload(home.hass, entry)
         await home.hass.async_block_till_done()
         assert entry.state is ConfigEntryState.LOADED
     assert sum(map(is_login, home.simulator.requests)) == 1

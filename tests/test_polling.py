@@ -16,7 +16,7 @@ from custom_components.mtec.portal.api_v1 import ApiV1
 from custom_components.mtec.portal.api_v2 import ApiV2
 from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnexpectedError
 from tests.conftest import GENERATION1, VILLAGE, SetUp
-from tests.home import Home
+from tests.home import Home, reload
 from tests.portal_simulator import BARN, FARM, HOUSE
 from tests.portal_simulator.faults import HANG, SLOW
 
@@ -139,24 +139,17 @@ async def test_set_up_goes_on_without_the_inverters_that_cannot_be_looked_up(
 
 async def test_what_runs_is_cut_at_the_limit() -> None:
     """And nothing is begun from then on; what takes no time is read, and an error of its own stays one."""
-
-    async def hang() -> None:
-        await asyncio.sleep(30)
-
-    async def give_up() -> None:
-        raise TimeoutError
-
-    async def answer() -> int:
-        return 7
-
     started = monotonic()
     limit = TimeLimit(0.2)
-    assert await limit.read(answer) == 7
+    async with limit.enforce():
+        pass
     with pytest.raises(UnexpectedError, match="TimeoutError"):
-        await limit.read(give_up)
+        async with limit.enforce():
+            raise TimeoutError
     assert not limit.is_over()
     with pytest.raises(OutOfTimeError):
-        await limit.read(hang)
+        async with limit.enforce():
+            await asyncio.sleep(30)
     assert limit.is_over()
     assert limit.is_half_over()
     assert 0.15 < monotonic() - started < 5
@@ -218,7 +211,7 @@ async def test_poll_asks_what_was_asked_least_recently_first(home: Home, set_up:
     """
     entry = await set_up()
     home.hass.config_entries.async_update_entry(entry, options={CONF_SCAN_INTERVAL: seconds})
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     account = entry.runtime_data
     order = [
         *account.station_readings.values(),
@@ -270,14 +263,13 @@ async def test_what_was_cut_off_has_its_turn_first(home: Home, set_up: SetUp) ->
     sleep = home.simulator.sleep
     home.simulator.sleep = lambda _: sleep(25)
     home.simulator.faults.add("slow")
-    data = entry.runtime_data.data
-    everything = [*data.stations.values(), *data.inverters.values(), *data.balances.values()]
-    for part in everything:
-        part.interval = timedelta()
+    everything = entry.runtime_data.in_turn()
+    for coordinator in everything:
+        coordinator.interval = timedelta()
     for _ in range(8):
         await duration_of_poll(home)
         assert not home.unavailable()
-        assert all(part.failed_polls <= 1 for part in everything)
+        assert all(coordinator.failed_polls <= 1 for coordinator in everything)
     assert len(home.simulator.requests) > 20
 
 
@@ -285,14 +277,14 @@ async def test_what_was_cut_off_has_its_turn_first(home: Home, set_up: SetUp) ->
 async def test_what_takes_all_the_time_has_had_its_turn(home: Home, set_up: SetUp) -> None:
     """A station that is cut off although it was first is not the first again at the next poll."""
     entry = await set_up("family@example.com")
-    data = entry.runtime_data.data
-    [station], [inverter] = data.stations.values(), data.inverters.values()
+    account = entry.runtime_data
+    [station], [inverter] = account.station_readings.values(), account.inverter_readings.values()
 
     async def hang() -> Any:
         await home.simulator.sleep(100)
         await asyncio.Event().wait()
 
-    station.read = hang
+    station.fetch = hang
     for _ in range(6):
         await duration_of_poll(home)
     assert station.reading is None

@@ -26,10 +26,12 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
     """Set up an account."""
     _replace_email_in_title(hass, entry)
-    # The diagnostics need it too if the first poll fails.
+    # The diagnostics need it too if the stations cannot be listed.
     entry.runtime_data = account = Account(hass, entry)
     await account.async_config_entry_first_refresh()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    # A start of Home Assistant does not wait for the readings. Entities are added as they come.
+    entry.async_create_background_task(hass, account.async_refresh(), "mtec first poll")
     await async_import_manager(hass).async_continue(entry)
     return True
 

@@ -36,14 +36,16 @@ from .sources import AuthenticationError, HistorySource, SourceError
 from .time_limit import TimeLimit, UnexpectedErrorLog
 from .titles import log_name
 
+_SHORTEST_BREAK = timedelta(seconds=1)
+
 type MtecConfigEntry = ConfigEntry[Account]
 
 
 class Account(DataUpdateCoordinator[Listing]):
     """A login to the portal. Its data is the listing of stations and inverters.
 
-    A poll updates the listing and then refreshes the coordinators that are due, one after the other. Entities are
-    updated at its end, because some combine the data of several coordinators.
+    The first update lists the stations, which is all that a start of Home Assistant waits for. Each further one is a
+    poll: it updates the listing and then refreshes the coordinators that are due, one after the other.
     """
 
     config_entry: MtecConfigEntry
@@ -59,6 +61,9 @@ class Account(DataUpdateCoordinator[Listing]):
             entry.data.get(CONF_GENERATION),
         )
         self.data = Listing()
+        self.interval = POLL_INTERVAL
+        self._is_started = False
+        self._is_first_poll = True
         self.station_readings: dict[str, MtecCoordinator[StationReading]] = {}
         self.daily_energies: dict[str, MtecCoordinator[DailyEnergies]] = {}
         self.inverter_readings: dict[str, MtecCoordinator[InverterReading]] = {}
@@ -101,6 +106,15 @@ class Account(DataUpdateCoordinator[Listing]):
         """A source of history, whose requests wait while an account is polled."""
         return Client(self.client.connection, background=True)
 
+    def live_coordinator(self, id_: str) -> MtecCoordinator[Any] | None:
+        """Return the coordinator of the live values of a station or an inverter, None if it is not listed."""
+        return self.station_readings.get(id_) or self.inverter_readings.get(id_)
+
+    def inverter_coordinators(self, station_id: str) -> list[MtecCoordinator[InverterReading]]:
+        """Return the coordinators of the inverters of a station."""
+        inverters = self.data.inverters.items()
+        return [self.inverter_readings[id_] for id_, inverter in inverters if inverter.station_id == station_id]
+
     def in_turn(self) -> list[MtecCoordinator[Any]]:
         """Return the coordinators of what is listed in the order of a poll: least recently asked first."""
         listed = [*self._live_coordinators(), *(self.daily_energies[id_] for id_ in self.data.stations)]
@@ -127,23 +141,41 @@ class Account(DataUpdateCoordinator[Listing]):
 
     @override
     async def _async_update_data(self) -> Listing:
-        seconds = max(self.update_interval or POLL_INTERVAL, SHORTEST_TIME_LIMIT).total_seconds()
-        # When Home Assistant starts, all accounts are read at the same time.
-        self._limit.start(seconds if self._lister.has_stations else 2 * seconds)
+        started = self.hass.loop.time()
         try:
             with self.rate_limiter.foreground():
-                if self._lister.async_is_due():
-                    self._async_take_listing(await self._lister.async_list())
-                await self._poll.async_refresh(self.in_turn())
+                await (self._async_poll if self._is_started else self._async_start)()
         except AuthenticationError as error:
+            for coordinator in self.in_turn():
+                coordinator.async_set_unavailable()
             if self._is_demo:
                 raise update_failed(error) from error
             raise ConfigEntryAuthFailed(translation_domain=DOMAIN, translation_key="authentication") from error
         except SourceError as error:
             async_note_errors(self.hass, self.config_entry.entry_id, [error])
             raise update_failed(error) from error
-        self._async_finish_poll()
+        finally:
+            # The next update is scheduled when this one is over, but intervals are from start to start.
+            elapsed = timedelta(seconds=self.hass.loop.time() - started)
+            self.update_interval = max(self.interval - elapsed, _SHORTEST_BREAK)
         return self.data
+
+    async def _async_start(self) -> None:
+        """List the stations. Raises SourceError."""
+        self._limit.start(SHORTEST_TIME_LIMIT.total_seconds())
+        self._async_take_listing(await self._lister.async_list_stations())
+        self._is_started = True
+
+    async def _async_poll(self) -> None:
+        """List what there is if that is due, and read what is due. Raises UpdateFailed and SourceError."""
+        seconds = max(self.interval, SHORTEST_TIME_LIMIT).total_seconds()
+        # When Home Assistant starts, all accounts are read at the same time.
+        self._limit.start(2 * seconds if self._is_first_poll else seconds)
+        self._is_first_poll = False
+        if self._lister.async_is_due():
+            self._async_take_listing(await self._lister.async_list())
+        await self._poll.async_refresh(self.in_turn())
+        self._async_finish_poll()
 
     @callback
     def _async_take_listing(self, listing: Listing) -> None:
@@ -165,19 +197,19 @@ class Account(DataUpdateCoordinator[Listing]):
             for id_ in coordinators.keys() - listing.ids:
                 coordinators[id_].async_set_unavailable()
         self._set_interval()
+        self.async_update_listeners()
 
     def _update_coordinator[DataT](
         self,
         coordinators: dict[str, MtecCoordinator[DataT]],
         id_: str,
         name: str,
-        read: Callable[[], Awaitable[DataT]],
+        fetch: Callable[[], Awaitable[DataT]],
         interval: timedelta = timedelta(),
     ) -> None:
-        fetch = partial(self._limit.read, read)
         if (known := coordinators.get(id_)) is None:
             coordinators[id_] = MtecCoordinator(
-                self.hass, self.config_entry, id_=id_, name=name, fetch=fetch, interval=interval
+                self.hass, self.config_entry, id_=id_, name=name, fetch=fetch, limit=self._limit, interval=interval
             )
         else:
             known.name, known.fetch = name, fetch
@@ -185,19 +217,27 @@ class Account(DataUpdateCoordinator[Listing]):
     def _set_interval(self) -> None:
         """Poll as often as the user chose, or as the request budget allows."""
         chosen: timedelta = timedelta(seconds=self.config_entry.options.get(CONF_SCAN_INTERVAL, POLL_INTERVAL.seconds))
-        count = len(self.data.ids)
-        # The daily energies are not read in every poll, and the listing so rarely that it does not matter.
-        requests = count + ceil(len(self.stations) * chosen / DAILY_ENERGIES_INTERVAL)
-        interval = max(chosen, timedelta(seconds=ceil(self.rate_limiter.interval(self, requests))))
-        if interval != self.update_interval and interval > chosen:
+        interval = self._longer_interval(chosen)
+        if interval != self.interval and interval > chosen:
             LOGGER.warning(
                 "%s has %s stations and inverters; not to crowd the portal it is polled every %s instead of %s seconds",
                 self.name,
-                count,
+                len(self.data.ids),
                 interval.seconds,
                 chosen.seconds,
             )
-        self.update_interval = interval
+        self.interval = interval
+
+    def _longer_interval(self, interval: timedelta) -> timedelta:
+        """Return the interval, or the shortest longer one in which all can be read that is due then."""
+        while True:
+            # The daily energies are not due in every poll. The listing is so rarely that it does not matter.
+            share = min(1.0, interval / DAILY_ENERGIES_INTERVAL)
+            requests = len(self.data.ids) + ceil(len(self.stations) * share)
+            allowed = timedelta(seconds=ceil(self.rate_limiter.interval(self, requests)))
+            if allowed <= interval:
+                return interval
+            interval = allowed
 
     @callback
     def _async_finish_poll(self) -> None:
@@ -205,6 +245,8 @@ class Account(DataUpdateCoordinator[Listing]):
         coordinators, live = self.in_turn(), self._live_coordinators()
         async_note_errors(self.hass, self.config_entry.entry_id, [each.error for each in coordinators])
         if live and not any(each.last_update_success for each in live):
+            for coordinator in coordinators:
+                coordinator.async_set_unavailable()
             cause = next((each.error for each in live if each.error is not None), None)
             raise update_failed(cause) from cause
         self._poll.log_availability(coordinators)

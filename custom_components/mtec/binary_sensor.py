@@ -14,7 +14,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .account import Account, MtecConfigEntry
-from .entity import MtecEntity, MtecEntityDescription, async_add_supported, supported_descriptions
+from .entity import Discovery, MtecEntity, MtecEntityDescription, async_add_supported
 from .models import InverterReading, StationReading, WorkStatus
 
 PARALLEL_UPDATES = 0
@@ -61,8 +61,7 @@ def _grid_outage(account: Account, station_id: str) -> MtecBinarySensorDescripti
 
 def _any_off_grid(account: Account, station_id: str) -> bool | None:
     """Return whether any inverter of a station is off the grid, None if no work status is known."""
-    ids = [id_ for id_, inverter in account.data.inverters.items() if inverter.station_id == station_id]
-    readings = [account.inverter_readings[id_].reading for id_ in ids]
+    readings = [inverter.reading for inverter in account.inverter_coordinators(station_id)]
     known = [reading.work_status for reading in readings if reading is not None and reading.work_status is not None]
     return WorkStatus.OFF_GRID in known if known else None
 
@@ -87,15 +86,15 @@ class MtecBinarySensor[DataT](MtecEntity[DataT], BinarySensorEntity):
         return value
 
 
-def _discover(account: Account) -> Iterator[MtecBinarySensor[Any]]:
-    for id_ in account.stations:
-        station = account.station_readings[id_]
-        for description in supported_descriptions(station, [_grid_outage(account, id_)]):
-            yield MtecBinarySensor(account, station, description)
-    for id_ in account.data.inverters:
-        inverter = account.inverter_readings[id_]
-        for inverter_description in supported_descriptions(inverter, INVERTER_BINARY_SENSORS):
+def _discover(discovery: Discovery) -> Iterator[MtecBinarySensor[Any]]:
+    account, id_ = discovery.account, discovery.id
+    if (inverter := account.inverter_readings.get(id_)) is not None:
+        for inverter_description in discovery.with_value(inverter, INVERTER_BINARY_SENSORS):
             yield MtecBinarySensor(account, inverter, inverter_description)
+        return
+    station = account.station_readings[id_]
+    for description in discovery.with_value(station, [_grid_outage(account, id_)]):
+        yield MtecBinarySensor(account, station, description, account.inverter_coordinators(id_))
 
 
 async def async_setup_entry(

@@ -13,7 +13,7 @@ from homeassistant.util import dt as dt_util
 from .const import GRACE_POLLS, LOGGER
 from .errors import update_failed
 from .sources import AuthenticationError, SourceError
-from .time_limit import UnexpectedError
+from .time_limit import TimeLimit, UnexpectedError
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -22,7 +22,8 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
     """Reads one thing, such as the values of a station now. Keeps the last data during GRACE_POLLS failures in a row.
 
     The account refreshes it when it is due, so it has no timer. `interval` is how long its data stays up to date.
-    `id` is the id of the station or the serial number of the inverter. `fetch` raises SourceError.
+    `id` is the id of the station or the serial number of the inverter. `fetch` raises SourceError, and is cancelled at
+    the `limit` of a poll.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
         id_: str,
         name: str,
         fetch: Callable[[], Awaitable[DataT]],
+        limit: TimeLimit,
         interval: timedelta = timedelta(),
     ) -> None:
         super().__init__(hass, LOGGER, config_entry=entry, name=name)
         self.id = id_
         self.fetch = fetch
+        self._limit = limit
         self.interval = interval
         self.last_update_success = False
         self.asked_at = _NEVER
@@ -59,18 +62,24 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
     @callback
     def async_set_unavailable(self) -> None:
         """Make the data unavailable until the next successful refresh."""
-        self.last_update_success = False
         self.read_at = None
+        if self.last_update_success:
+            self.last_update_success = False
+            self.async_update_listeners()
 
     @override
     async def _async_update_data(self) -> DataT:
         asked_at = dt_util.utcnow()
         try:
-            data = await self.fetch()
+            async with self._limit.enforce():
+                data = await self.fetch()
         except SourceError as error:
             self._count(error)
             if self.last_update_success and self.failed_polls <= GRACE_POLLS:
                 return self.data
+            if self.data is None and self.failed_polls == 1:
+                # DataUpdateCoordinator tells of no failure before the first success. An energy sensor waits for either.
+                self.async_update_listeners()
             # The account logs which of its coordinators fail: only one line if all do. DataUpdateCoordinator logs
             # changes of this attribute alone.
             self.last_update_success = False

@@ -118,7 +118,7 @@ def _account(account: Account, redactor: Redactor, is_wanted: IsWanted) -> dict[
     return {
         "poll": redactor.redact_data(
             {
-                "interval": account.update_interval and account.update_interval.total_seconds(),
+                "interval": account.interval.total_seconds(),
                 "last_update_success": account.last_update_success,
                 "last_exception": _error(account.last_exception),
                 "generation": client.api_version,

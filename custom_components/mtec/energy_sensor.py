@@ -15,7 +15,7 @@ from .account import Account
 from .coordinator import MtecCoordinator
 from .counter import Counter, ResetCycle
 from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_dated_readings, is_supported
-from .entity import MtecEntity, MtecEntityDescription
+from .entity import Discovery, MtecEntity, MtecEntityDescription
 from .models import Energies, InverterReading, StationReading
 
 
@@ -98,21 +98,18 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
     def __init__(
         self,
         account: Account,
-        reader: MtecCoordinator[DataT],
+        coordinator: MtecCoordinator[DataT],
         description: MtecEnergyDescription[DataT],
         daily_energies: MtecCoordinator[DailyEnergies] | None = None,
     ) -> None:
-        super().__init__(account, reader, description)
         self._daily_energies = daily_energies
         self._counter = Counter(cycle=description.cycle)
+        super().__init__(account, coordinator, description, () if daily_energies is None else (daily_energies,))
 
     @property
     @override
     def available(self) -> bool:
-        readers: tuple[MtecCoordinator[Any] | None, ...] = (self.reader, self._daily_energies)
-        return self.coordinator.last_update_success and any(
-            reader is not None and reader.last_update_success for reader in readers
-        )
+        return any(each.last_update_success for each in (self.coordinator, *self._others))
 
     @property
     @override
@@ -134,27 +131,34 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
 
     @override
     async def async_added_to_hass(self) -> None:
-        await super().async_added_to_hass()
         if (stored := await self.async_get_last_extra_data()) is not None:
             self._counter.restore(stored.as_dict())
-        self._count()
+        await super().async_added_to_hass()
 
     @callback
     @override
-    def _handle_coordinator_update(self) -> None:
-        self._count()
-        self.async_write_ha_state()
+    def _handle_other_update(self) -> None:
+        self._handle_coordinator_update()
 
     @callback
-    def _count(self) -> None:
+    @override
+    def _update_value(self) -> None:
         self._counter.update_all(self._readings())
+
+    @override
+    def _shown(self) -> object:
+        return self.available, self.native_value, self.last_reset
 
     def _readings(self) -> Iterator[tuple[float, datetime, date | None]]:
         """Yield readings in kWh, each with the time it was asked for, and its day if the source reports it."""
         if daily := [*self._readings_by_day()]:
             yield from daily
             return
-        description, reading, read_at = self.entity_description, self.reader.reading, self.reader.read_at
+        # Until the daily energies have been asked for, it is not known whether they have this one.
+        if self.entity_description.row_energy is not None and _is_unread(self._daily_energies):
+            return
+        description, coordinator = self.entity_description, self.coordinator
+        reading, read_at = coordinator.reading, coordinator.read_at
         if reading is None or read_at is None:
             return
         if (value := description.value_fn(reading)) is not None:
@@ -164,40 +168,43 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
 
     def _readings_by_day(self) -> Iterator[tuple[float, datetime, date]]:
         """Yield readings from the daily energies, none if they do not have this energy."""
-        row_energy, reader = self.entity_description.row_energy, self._daily_energies
-        if row_energy is None or reader is None or reader.reading is None or reader.read_at is None:
+        row_energy, daily = self.entity_description.row_energy, self._daily_energies
+        if row_energy is None or daily is None or daily.reading is None or daily.read_at is None:
             return
-        query = (row_energy, reader.reading.rows, reader.reading.day, self.entity_description.cycle)
+        query = (row_energy, daily.reading.rows, daily.reading.day, self.entity_description.cycle)
         if has_dated_readings(*query):
-            at = dt_util.as_local(reader.read_at)
+            at = dt_util.as_local(daily.read_at)
             yield from ((value, at, day) for value, day in dated_readings(*query))
+
+
+def _is_unread(coordinator: MtecCoordinator[Any] | None) -> bool:
+    """Return whether something has never been read, and has not failed either."""
+    return coordinator is not None and coordinator.reading is None and coordinator.error is None
 
 
 def _is_supported(
     description: MtecEnergyDescription[Any],
-    reader: MtecCoordinator[Any],
+    coordinator: MtecCoordinator[Any],
     daily_energies: MtecCoordinator[DailyEnergies] | None = None,
 ) -> bool:
     """Return whether the plant has an energy. Without the hardware there is no value, or it is always 0."""
-    if reader.reading is not None and description.value_fn(reader.reading) is not None:
+    if coordinator.reading is not None and description.value_fn(coordinator.reading) is not None:
         return True
     energies = None if daily_energies is None else daily_energies.reading
     if energies is None or description.row_energy is None:
         return False
-    return is_supported(description.row_energy, energies.rows.values(), reader.reading) and has_dated_readings(
+    return is_supported(description.row_energy, energies.rows.values(), coordinator.reading) and has_dated_readings(
         description.row_energy, energies.rows, energies.day, description.cycle
     )
 
 
-def discover_energies(account: Account) -> Iterator[MtecEnergySensor[Any]]:
-    """Yield the energy sensors that the plants support."""
-    for id_ in account.stations:
-        station, energies = account.station_readings[id_], account.daily_energies[id_]
-        for description in STATION_ENERGIES:
-            if _is_supported(description, station, energies):
-                yield MtecEnergySensor(account, station, description, energies)
-    for id_ in account.data.inverters:
-        inverter = account.inverter_readings[id_]
-        for inverter_description in INVERTER_ENERGIES:
-            if _is_supported(inverter_description, inverter):
-                yield MtecEnergySensor(account, inverter, inverter_description)
+def discover_energies(discovery: Discovery) -> Iterator[MtecEnergySensor[Any]]:
+    """Yield the energy sensors that a station or an inverter supports and does not have yet."""
+    account, id_ = discovery.account, discovery.id
+    descriptions: tuple[MtecEnergyDescription[Any], ...] = STATION_ENERGIES
+    live: MtecCoordinator[Any] | None = account.station_readings.get(id_)
+    if live is None:
+        descriptions, live = INVERTER_ENERGIES, account.inverter_readings[id_]
+    daily = account.daily_energies.get(id_)
+    for description in discovery.new(descriptions, lambda each: _is_supported(each, live, daily)):
+        yield MtecEnergySensor(account, live, description, daily)

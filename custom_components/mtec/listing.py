@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Protocol
 
 from homeassistant.config_entries import ConfigEntry
@@ -84,6 +83,7 @@ class Lister:
         self._listed_at: datetime | None = None
         self._is_complete = True
         self._incomplete_listings = 0
+        self._first_list: list[Station] | None = None
         self.listing = Listing()
         self.has_stations = False
 
@@ -104,6 +104,12 @@ class Lister:
         """Forget a station whose device is removed."""
         self._station_ids.discard(id_)
 
+    async def async_list_stations(self) -> Listing:
+        """Return the stations alone. The first listing does not ask for them again. Raises SourceError."""
+        self._first_list = listed = await self._async_list_stations()
+        self.listing = Listing(stations={station.id: station for station in self._async_followed(listed)})
+        return self.listing
+
     async def async_list(self) -> Listing:
         """Return what is listed now. What cannot be listed stays as it was.
 
@@ -111,7 +117,7 @@ class Lister:
         """
         now = dt_util.utcnow()
         try:
-            listed = await self._limit.read(self._source.stations)
+            listed = self._first_list or await self._async_list_stations()
         except AuthenticationError:
             raise
         except SourceError as error:
@@ -119,12 +125,10 @@ class Lister:
             if not self.listing.stations:
                 raise
             return self.listing
-        self._errors.update("", "The list of stations", None)
-        async_note(self._hass, self._entry.entry_id, {NO_STATIONS: not listed})
+        self._first_list = None
         if self.listing.stations and not listed:
             # The portal sometimes lists no station at all for a while.
             return self.listing
-        self.has_stations = bool(listed)
         self._is_complete = True
         found = await self._async_followed_listing(listed)
         if listed:
@@ -133,10 +137,17 @@ class Lister:
         self._listed_at = now if self._is_complete else None
         return self.listing
 
+    async def _async_list_stations(self) -> list[Station]:
+        async with self._limit.enforce():
+            listed = await self._source.stations()
+        self._errors.update("", "The list of stations", None)
+        async_note(self._hass, self._entry.entry_id, {NO_STATIONS: not listed})
+        if listed or not self.listing.stations:
+            self.has_stations = bool(listed)
+        return listed
+
     async def _async_followed_listing(self, listed: list[Station]) -> Listing:
         stations = self._async_followed(listed)
-        async_create_stations(self._hass, self._entry, stations)
-        self._station_ids.update(station.id for station in stations)
         answers = await self._async_answers(stations)
         taken = {station.id for station in listed} | self._station_ids
         return Listing(
@@ -146,7 +157,7 @@ class Lister:
 
     @callback
     def _async_followed(self, stations: list[Station]) -> list[Station]:
-        """Return the stations without those that the user ignores or another account has. These have no device."""
+        """Return the stations, each with a device, without those that the user ignores or another account has."""
         ignored = self._entry.options.get(CONF_IGNORED_STATIONS, ())
         for station_id in ignored:
             async_remove_devices(self._hass, self._entry.entry_id, station_id)
@@ -159,7 +170,10 @@ class Lister:
             if self._owners.get(station.id) != owner.entry_id:
                 LOGGER.info("%s is followed by the account %s already, and left to it", station.name, log_name(owner))
         self._owners = owners
-        return [station for station in wanted if station.id not in owners]
+        followed = [station for station in wanted if station.id not in owners]
+        async_create_stations(self._hass, self._entry, followed)
+        self._station_ids.update(station.id for station in followed)
+        return followed
 
     async def _async_answers(self, stations: list[Station]) -> dict[str, list[Inverter]]:
         """Return the source's lists of inverters by station id, the station asked least recently first."""
@@ -177,7 +191,8 @@ class Lister:
         self._inverters_asked_at[station.id] = dt_util.utcnow()
         name = f"The list of {station.name}'s inverters"
         try:
-            inverters = await self._limit.read(partial(self._source.inverters, station.id))
+            async with self._limit.enforce():
+                inverters = await self._source.inverters(station.id)
         except AuthenticationError:
             raise
         except SourceError as error:

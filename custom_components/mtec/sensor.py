@@ -7,9 +7,9 @@ from homeassistant.components.sensor import SensorEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .account import Account, MtecConfigEntry
+from .account import MtecConfigEntry
 from .energy_sensor import discover_energies
-from .entity import MtecEntity, async_add_supported, supported_descriptions
+from .entity import Discovery, MtecEntity, async_add_supported
 from .sensor_descriptions import (
     DAILY_ENERGIES_SENSORS,
     STATION_SENSORS,
@@ -32,19 +32,19 @@ class MtecSensor[DataT](MtecEntity[DataT], SensorEntity):
         return value
 
 
-def _discover(account: Account) -> Iterator[MtecEntity[Any]]:
-    yield from discover_energies(account)
-    for id_ in account.stations:
-        station, energies = account.station_readings[id_], account.daily_energies[id_]
-        for description in supported_descriptions(station, STATION_SENSORS):
-            yield MtecSensor(account, station, description)
-        for energies_description in supported_descriptions(energies, DAILY_ENERGIES_SENSORS):
-            yield MtecSensor(account, energies, energies_description)
-    for id_ in account.data.inverters:
-        inverter = account.inverter_readings[id_]
+def _discover(discovery: Discovery) -> Iterator[MtecEntity[Any]]:
+    account, id_ = discovery.account, discovery.id
+    yield from discover_energies(discovery)
+    if (inverter := account.inverter_readings.get(id_)) is not None:
         if (reading := inverter.reading) is not None:
-            for inverter_description in supported_descriptions(inverter, inverter_sensors(reading)):
+            for inverter_description in discovery.with_value(inverter, inverter_sensors(reading)):
                 yield MtecSensor(account, inverter, inverter_description)
+        return
+    station, energies = account.station_readings[id_], account.daily_energies[id_]
+    for description in discovery.with_value(station, STATION_SENSORS):
+        yield MtecSensor(account, station, description)
+    for energies_description in discovery.with_value(energies, DAILY_ENERGIES_SENSORS):
+        yield MtecSensor(account, energies, energies_description)
 
 
 async def async_setup_entry(

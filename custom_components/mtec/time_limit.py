@@ -1,7 +1,8 @@
 """The time limit of a poll, and errors that only a poll can have."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 import traceback
 
 from .const import LOGGER
@@ -47,14 +48,15 @@ class TimeLimit:
         """Return whether at most half of the time is left."""
         return self._loop.time() >= self._half
 
-    async def read[T](self, read: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `read`, cancelled at the limit. Raises SourceError, no other exception."""
+    @asynccontextmanager
+    async def enforce(self) -> AsyncGenerator[None]:
+        """Cancel what runs in this context at the limit. Raises SourceError, no other exception."""
         if self.is_over():
             raise OutOfTimeError
         limit = asyncio.timeout_at(self._end)
         try:
             async with limit:
-                return await read()
+                yield
         except SourceError:
             raise
         except Exception as error:
