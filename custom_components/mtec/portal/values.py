@@ -10,8 +10,10 @@ _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re
 
 _NO_SERIAL_NUMBER = re.compile(r"(?:[\W_0]*|null|none|nil|nan|undefined|unknown|n/?a)", re.IGNORECASE)
 
-_TO_KWH = {"wh": 1e-3, "kwh": 1.0, "mwh": 1e3, "gwh": 1e6}
-_TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9, "wp": 1.0, "kwp": 1e3, "mwp": 1e6}
+_TO_KWH = {"Wh": 1e-3, "kWh": 1.0, "MWh": 1e3, "GWh": 1e6}
+_TO_W = {"W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9, "Wp": 1.0, "kWp": 1e3, "MWp": 1e6}
+_TO_KWH |= {unit.lower(): factor for unit, factor in _TO_KWH.items()}
+_TO_W |= {unit.lower(): factor for unit, factor in _TO_W.items()}
 
 _LONGEST_NUMBER = 100
 """Maximum characters of a text that is read as a number with its unit."""
@@ -132,22 +134,34 @@ def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
 
 def _split(raw: Any) -> tuple[float | None, str]:
     """Return the number in a raw value, and the unit after it or ""."""
-    unit = ""
     if isinstance(raw, str):
-        if len(raw) > _LONGEST_NUMBER or (found := _NUMBER.fullmatch(raw)) is None:
-            return None, ""
-        raw, unit = float(found[1]), found[2]
+        return _split_text(raw)
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         return None, ""
+    # Adding zero turns -0.0 into 0.0. A comparison with NaN is false.
+    return (float(raw) + 0.0 if abs(raw) <= _LARGEST_NUMBER else None), ""
+
+
+def _split_text(raw: str) -> tuple[float | None, str]:
+    # Python reads 1_000 as a number; the portal would mean something else.
+    if len(raw) > _LONGEST_NUMBER or "_" in raw:
+        return None, ""
+    unit = ""
     try:
         value = float(raw)
-    except OverflowError:
-        return None, ""
-    # Adding zero turns -0.0 into 0.0.
+    except ValueError:
+        if (found := _NUMBER.fullmatch(raw)) is None:
+            return None, ""
+        value, unit = float(found[1]), found[2]
     return (value + 0.0 if abs(value) <= _LARGEST_NUMBER else None), unit
 
 
 def _normalised(raw: Any, unit: Any, factors: dict[str, float]) -> float | None:
     value, written = _split(raw)
-    factor = factors.get((written or (unit if isinstance(unit, str) else "")).strip().lower())
-    return None if value is None or factor is None else value * factor
+    if value is None:
+        return None
+    unit = written or unit
+    if not isinstance(unit, str):
+        return None
+    factor = factors.get(unit) or factors.get(unit.strip().lower())
+    return None if factor is None else value * factor
