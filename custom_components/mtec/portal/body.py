@@ -119,7 +119,7 @@ def _parse(raw: bytes) -> Body:
 
 
 def _parse_leniently(raw: bytes) -> Body:
-    """Parse a body that is very large or not strictly JSON: in another encoding, with half a surrogate pair, or a page."""
+    """Parse a body that is very large, in another encoding, with half a surrogate pair, or a page."""
     page = Body(size=len(raw), is_page=raw.lstrip()[:1] == b"<")
     try:
         text = encodable(raw.decode(json.detect_encoding(raw), "surrogatepass"))
