@@ -1,11 +1,12 @@
 """Conversion of a raw value of the portal to a value in a fixed unit, or None if the portal has none."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 import re
 from typing import Any
 
 from custom_components.mtec.sources import ResponseError
 
+_NUMBERS = (int, float)
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
 _NO_SERIAL_NUMBER = re.compile(r"(?:[\W_0]*|null|none|nil|nan|undefined|unknown|n/?a)", re.IGNORECASE)
@@ -34,7 +35,12 @@ def number(raw: Any) -> float | None:
 
     None for every spelling of "no value" (null, "", "--") and for anything else.
     """
-    return _split(raw)[0]
+    if isinstance(raw, str):
+        return _split_text(raw)[0]
+    if isinstance(raw, bool) or not isinstance(raw, _NUMBERS):
+        return None
+    # Compared before it is converted: an int may be too large for that.
+    return float(raw) + 0.0 if abs(raw) <= _LARGEST_NUMBER else None
 
 
 def energy(raw: Any, unit: Any) -> float | None:
@@ -124,7 +130,7 @@ def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
             parsed = datetime.fromisoformat(raw.strip())
             found = parsed.astimezone(time_zone) if parsed.tzinfo else parsed.replace(tzinfo=time_zone)
         elif (milliseconds := number(raw)) is not None:
-            found = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone(time_zone)
+            found = datetime.fromtimestamp(milliseconds / 1000, time_zone)
         else:
             return None
     except ValueError, OverflowError, OSError:
@@ -132,36 +138,32 @@ def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
     return found if FIRST_YEAR <= found.year <= LAST_YEAR else None
 
 
-def _split(raw: Any) -> tuple[float | None, str]:
-    """Return the number in a raw value, and the unit after it or ""."""
-    if isinstance(raw, str):
-        return _split_text(raw)
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return None, ""
-    # Adding zero turns -0.0 into 0.0. A comparison with NaN is false.
-    return (float(raw) + 0.0 if abs(raw) <= _LARGEST_NUMBER else None), ""
-
-
 def _split_text(raw: str) -> tuple[float | None, str]:
+    """Return the number in a text, and the unit after it or ""."""
     # Python reads 1_000 as a number; the portal would mean something else.
     if len(raw) > _LONGEST_NUMBER or "_" in raw:
         return None, ""
-    unit = ""
-    try:
-        value = float(raw)
-    except ValueError:
-        if (found := _NUMBER.fullmatch(raw)) is None:
+    if raw[-1:].isdecimal():
+        try:
+            return _bounded(float(raw)), ""
+        except ValueError:
             return None, ""
-        value, unit = float(found[1]), found[2]
-    return (value + 0.0 if abs(value) <= _LARGEST_NUMBER else None), unit
+    found = _NUMBER.fullmatch(raw)
+    return (None, "") if found is None else (_bounded(float(found[1])), found[2])
+
+
+def _bounded(value: float) -> float | None:
+    """Return a number with 0.0 in place of -0.0, None if it is too large."""
+    return value + 0.0 if abs(value) <= _LARGEST_NUMBER else None
 
 
 def _normalised(raw: Any, unit: Any, factors: dict[str, float]) -> float | None:
-    value, written = _split(raw)
-    if value is None:
-        return None
-    unit = written or unit
-    if not isinstance(unit, str):
+    if isinstance(raw, str):
+        value, written = _split_text(raw)
+        unit = written or unit
+    else:
+        value = number(raw)
+    if value is None or not isinstance(unit, str):
         return None
     factor = factors.get(unit) or factors.get(unit.strip().lower())
     return None if factor is None else value * factor
