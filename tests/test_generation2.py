@@ -694,6 +694,8 @@ async def test_a_client_follows_the_portal(
         for now in (after, before, after):
             # As if some time had passed: logins are limited.
             client.connection._auth.budget.left = 3
+            for api in client.connection._apis:
+                vars(api).get("_polls", {}).clear()
             simulator.speaks = {now}
             assert await ask(client, question) == answer
             assert client.api_version == now

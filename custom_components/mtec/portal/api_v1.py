@@ -231,9 +231,10 @@ def _node_power(nodes: Mapping[str, Any], name: str) -> float | None:
 
 def _signed_node_power(nodes: Mapping[str, Any], name: str) -> float | None:
     """Return the power of a node from its magnitude and direction, None if either is missing."""
-    power = _node_power(nodes, name)
+    if not (power := _node_power(nodes, name)):
+        return power
     direction = values.number(mapping(nodes.get(name)).get("flowDirection"))
-    if not power or direction in _NOT_FEED_IN:
+    if direction in _NOT_FEED_IN:
         return power
     return -abs(power) if direction == _FEED_IN else None
 

@@ -7,6 +7,7 @@ from typing import Any
 from custom_components.mtec.sources import ResponseError
 
 _NUMBERS = (int, float)
+_SPELLED = (str, int)
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
 _NO_SERIAL_NUMBER = re.compile(r"(?:[\W_0]*|null|none|nil|nan|undefined|unknown|n/?a)", re.IGNORECASE)
@@ -39,8 +40,7 @@ def number(raw: Any) -> float | None:
         return _split_text(raw)[0]
     if isinstance(raw, bool) or not isinstance(raw, _NUMBERS):
         return None
-    # Compared before it is converted: an int may be too large for that.
-    return float(raw) + 0.0 if abs(raw) <= _LARGEST_NUMBER else None
+    return _bounded(raw)
 
 
 def energy(raw: Any, unit: Any) -> float | None:
@@ -85,7 +85,9 @@ def ordinal(raw: str) -> int | None:
 
 def flag(raw: Any) -> bool | None:
     """Return a boolean that the portal sent as a bool, as 0 or 1, or as text. None if it is none of these."""
-    spelled = str(raw).strip().lower() if isinstance(raw, str | int) else ""
+    if not isinstance(raw, _SPELLED):
+        return None
+    spelled = str(raw).strip().lower()
     if spelled in _TRUE:
         return True
     return False if spelled in _FALSE else None
@@ -153,8 +155,8 @@ def _split_text(raw: str) -> tuple[float | None, str]:
 
 
 def _bounded(value: float) -> float | None:
-    """Return a number with 0.0 in place of -0.0, None if it is too large."""
-    return value + 0.0 if abs(value) <= _LARGEST_NUMBER else None
+    """Return a number with 0.0 in place of -0.0, None if it is too large, even for a float."""
+    return value + 0.0 if -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER else None
 
 
 def _normalised(raw: Any, unit: Any, factors: dict[str, float]) -> float | None:
