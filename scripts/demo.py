@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import aiohttp
 
+from tests.energies import ENERGIES_TODAY, station_entity
 from tests.portal_simulator import HOUSE, plant_of
 from tests.portal_simulator.plants import make_accounts
 
@@ -33,12 +34,7 @@ USER, PASSWORD = "demo", "demo"
 ACCOUNT = make_accounts()["village@example.com"]
 STATION = HOUSE.name  # the one whose history is imported
 IMPORTED = {
-    "sensor.haus_am_see_pv_energy_today": "pv",
-    "sensor.haus_am_see_grid_import_today": "import_",
-    "sensor.haus_am_see_grid_export_today": "export",
-    "sensor.haus_am_see_battery_charge_today": "charge",
-    "sensor.haus_am_see_battery_discharge_today": "discharge",
-    "sensor.haus_am_see_consumption_today": "consumption",
+    station_entity(key): part for key, part in ENERGIES_TODAY.items()
 }  # and what the model of the plant calls it
 COSTS = {"sensor.haus_am_see_grid_import_today_cost", "sensor.haus_am_see_grid_export_today_compensation"}
 PRECISION = 0.02

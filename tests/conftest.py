@@ -25,6 +25,7 @@ NOON = datetime(2026, 6, 15, 10, 2, 30, tzinfo=UTC)
 DEPRECATED = re.compile(r"deprecated|will stop working|Detected that custom integration|Detected code that")
 """What Home Assistant logs when somebody uses what it will take away, or what it does not want to be used."""
 
+FAMILY = "family@example.com"
 VILLAGE = "village@example.com"
 
 

@@ -10,10 +10,11 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant, State
+from homeassistant.helpers import device_registry as dr
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
-from custom_components.mtec.const import POLL_INTERVAL
+from custom_components.mtec.const import DOMAIN, POLL_INTERVAL
 from custom_components.mtec.portal import rate_limiter
 from tests.portal_simulator import Call, PlantDescription, PortalSimulator, plant_of
 
@@ -44,6 +45,21 @@ async def reload(hass: HomeAssistant, entry: ConfigEntry) -> bool:
     return is_set_up
 
 
+async def poll(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, times: int = 1, after: timedelta = POLL_INTERVAL
+) -> None:
+    """Let the poll interval pass."""
+    for _ in range(times):
+        freezer.tick(after + timedelta(seconds=1))
+        async_fire_time_changed(hass)
+        await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def device(hass: HomeAssistant, identifier: str) -> str:
+    """Return the id of a device, by that of its station or inverter."""
+    return dr.async_get(hass).async_get_devices(identifiers={(DOMAIN, identifier)})[0].id
+
+
 @dataclass(frozen=True)
 class Home:
     """Home Assistant, the portal, and their time."""
@@ -55,10 +71,7 @@ class Home:
 
     async def poll(self, times: int = 1, after: timedelta = POLL_INTERVAL) -> None:
         """Let the poll interval pass."""
-        for _ in range(times):
-            self.freezer.tick(after + timedelta(seconds=1))
-            async_fire_time_changed(self.hass)
-            await self.hass.async_block_till_done(wait_background_tasks=True)
+        await poll(self.hass, self.freezer, times, after)
 
     def value(self, entity_id: str) -> str:
         """Return the state of an entity that is there."""

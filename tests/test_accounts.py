@@ -20,11 +20,10 @@ from custom_components.mtec.config_flow import SECTION_PORTAL
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, LOOKUP_INTERVAL
 from custom_components.mtec.portal import digest_of
 from custom_components.mtec.titles import title_of
-from tests.conftest import VILLAGE, SetUp
+from tests.conftest import FAMILY, VILLAGE, SetUp
 from tests.home import Home, reload
 from tests.portal_simulator import HOUSE, PortalSimulator
 
-FAMILY = "family@example.com"
 HOUSE_POWER = "sensor.haus_am_see_pv_power"
 HOUSE_SERIAL = HOUSE.inverters[0].serial
 

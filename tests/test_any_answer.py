@@ -20,9 +20,9 @@ import pytest
 
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of, rate_limiter
 from custom_components.mtec.sources import SourceError
+from tests.clients import BERLIN
 from tests.odd_portal import OddPortal, odd_portal, raw_server, success
 from tests.portal_simulator import HOUSE, Call, PortalSimulator
-from tests.test_client import BERLIN
 
 EMAIL, PASSWORD, TOKEN = "Somebody@Example.com", "correct horse battery", "tOkEn-4f2c9a"
 CREDENTIALS = Credentials(EMAIL, digest_of(PASSWORD))

@@ -8,11 +8,12 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_URL, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.const import DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL, POLL_INTERVAL
+from custom_components.mtec.const import DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.portal import digest_of
 from tests.conftest import VILLAGE, SetUp
+from tests.home import poll
 from tests.portal_simulator import PortalSimulator
 
 PV_POWER = "sensor.haus_am_see_pv_power"
@@ -24,14 +25,6 @@ SHED_PHASE = "sensor.scheune_l1_inverter_power"
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-
-
-async def poll(hass: HomeAssistant, freezer: FrozenDateTimeFactory, times: int = 1) -> None:
-    """Let the poll interval pass."""
-    for _ in range(times):
-        freezer.tick(POLL_INTERVAL + timedelta(seconds=1))
-        async_fire_time_changed(hass)
-        await hass.async_block_till_done(wait_background_tasks=True)
 
 
 def state(hass: HomeAssistant, entity_id: str) -> str | None:

@@ -24,22 +24,16 @@ from custom_components.mtec.const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOOKU
 from custom_components.mtec.diagnostics import async_get_config_entry_diagnostics
 from custom_components.mtec.portal import digest_of
 from custom_components.mtec.portal.rate_limiter import REQUESTS_A_MINUTE
-from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
+from tests.conftest import FAMILY, GENERATION1, NOON, VILLAGE, SetUp
+from tests.energies import SHOWN_ENERGIES
 from tests.home import SEED, Home, most_in
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, plant_of
-
-FAMILY = "family@example.com"
 
 HOUSE_POWER = "sensor.haus_am_see_pv_power"
 HOUSE_TODAY = "sensor.haus_am_see_pv_energy_today"
 HOUSE_INVERTER = "sensor.energy_butler_battery_power"
 BARN_POWER = "sensor.stall_sud_muller_pv_power"
 BARN_INVERTER = "sensor.eb031p2308290046_pv1_power"
-
-ENERGIES = (
-    *(f"sensor.haus_am_see_{what}" for what in ("pv_energy_today", "pv_energy_this_month", "pv_energy_this_year")),
-    *(f"sensor.haus_am_see_{what}" for what in ("pv_energy_total", "grid_import_today", "consumption_today")),
-)
 
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
 
@@ -257,7 +251,7 @@ async def test_energies_of_another_time_are_not_shown(home: Home, set_up: SetUp,
     await set_up(FAMILY)
     await home.poll()
     simulator.faults.add(name)
-    shown = {entity_id: float(home.value(entity_id)) for entity_id in ENERGIES}
+    shown = {entity_id: float(home.value(entity_id)) for entity_id in SHOWN_ENERGIES}
     await home.poll(3)
     await home.poll(4, after=timedelta(minutes=20 if name == "yesterday" else 1))
     for entity_id, value in shown.items():

@@ -29,7 +29,7 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 
 from custom_components.mtec import home_assistant_internals as internals, retry as retry_module
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.energies import ENERGIES as STATION_ENERGIES, Energy
+from custom_components.mtec.energies import ENERGIES, Energy
 from custom_components.mtec.history import importer, manager
 from custom_components.mtec.history.hours import distribute_over_hours, hours_of_day
 from custom_components.mtec.history.importer import Phase, Resolution
@@ -37,10 +37,11 @@ from custom_components.mtec.history.manager import async_import_manager
 from custom_components.mtec.history.statistics import PastHour, Series, async_series
 from custom_components.mtec.home_assistant_internals import Row
 from custom_components.mtec.portal import rate_limiter
-from tests.conftest import GENERATION1, GENERATION2, SetUp
+from tests.conftest import FAMILY, GENERATION1, GENERATION2, SetUp
+from tests.energies import ENERGIES_TODAY
 from tests.portal_simulator import BARN, FARM, HOUSE, Plant, PlantDescription, PortalSimulator, plant_of
 
-FAMILY, BARN_OWNER, FARMER = "family@example.com", "barn@example.com", "farm@example.com"
+BARN_OWNER, FARMER = "barn@example.com", "farm@example.com"
 INSTALLED = datetime(2026, 6, 15, 10, 22, 30, tzinfo=UTC)
 """When the integration is installed: in the middle of an hour, of a day, of a month."""
 PERIODS: tuple[Literal["hour", "5minute"], ...] = ("hour", "5minute")
@@ -49,16 +50,6 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 ROUNDING = 0.0051
 """The portal rounds the energy of a day to 0.01 kWh."""
-
-ENERGIES = {
-    "pv_energy_today": "pv",
-    "grid_import_today": "import_",
-    "grid_export_today": "export",
-    "battery_charge_today": "charge",
-    "battery_discharge_today": "discharge",
-    "consumption_today": "consumption",
-}
-"""What is imported, by the end of the entity id, and what the plant model calls it."""
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +105,7 @@ class Home:
         """The sensors that the plant has, and what the model calls them."""
         return {
             self.sensor(key): part
-            for key, part in ENERGIES.items()
+            for key, part in ENERGIES_TODAY.items()
             if self.hass.states.get(self.sensor(key)) is not None
         }
 
@@ -834,7 +825,7 @@ async def test_sensor_that_is_not_recorded(
     monkeypatch.setattr(get_instance(hass), "entity_filter", lambda entity_id: entity_id != hidden)
     report = await home.import_history(start="2026-06-14")
     assert report["not_recorded"] == [hidden]
-    assert report["energy"].keys() == ENERGIES.keys() - {"consumption_today"}
+    assert report["energy"].keys() == ENERGIES_TODAY.keys() - {"consumption_today"}
 
 
 @GENERATION1
@@ -966,7 +957,7 @@ async def test_dialog_tells_what_went_wrong(
 
 
 def energy_of(key: str) -> Energy:
-    return next(energy for energy in STATION_ENERGIES if energy.key == key)
+    return next(energy for energy in ENERGIES if energy.key == key)
 
 
 def test_hours_of_a_day() -> None:
@@ -985,7 +976,7 @@ def test_hours_of_a_day() -> None:
 
 def test_spread_without_a_curve() -> None:
     days = date(2026, 6, 15), date(2026, 3, 29), date(2026, 10, 25)
-    for energy, day, total in product(STATION_ENERGIES, days, (0.0, 0.01, 7.77, 123.456)):
+    for energy, day, total in product(ENERGIES, days, (0.0, 0.01, 7.77, 123.456)):
         hours = distribute_over_hours(energy, total, day, HOUSE.zone)
         assert sum(hour.energy for hour in hours) == pytest.approx(total, abs=1e-9)
         assert hours[-1].total == total
@@ -1001,7 +992,7 @@ def test_spread_ends_with_the_total_itself() -> None:
     """Hours are rounded, the day is not: nothing of its energy is lost."""
     day = date(2026, 6, 15)
     begin = plant_of(HOUSE, 1).day_start(day)
-    for energy, total in product(STATION_ENERGIES, (12.3454, 10 / 3, 0.0004)):
+    for energy, total in product(ENERGIES, (12.3454, 10 / 3, 0.0004)):
         for end in (None, begin + 13.4 * HOUR):
             hours = distribute_over_hours(energy, total, day, HOUSE.zone, end=end)
             assert hours[-1].total == total

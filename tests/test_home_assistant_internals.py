@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterator
 import importlib
 import logging
-from pathlib import Path
 import sys
 from typing import Any
 
@@ -20,11 +19,11 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import digest_of
-from tests.conftest import GENERATION1
+from tests.checkout import MTEC
+from tests.conftest import FAMILY, GENERATION1
 from tests.portal_simulator import HOUSE, PortalSimulator
 
-FAMILY, ENTRY_ID = "family@example.com", "family"
-MTEC = Path(__file__).parent.parent / "custom_components" / DOMAIN
+ENTRY_ID = "family"
 INTERNALS = MTEC / "home_assistant_internals.py"
 
 

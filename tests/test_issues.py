@@ -13,12 +13,11 @@ from custom_components.mtec import async_remove_config_entry_device
 from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.missing_devices import REMOVED_AFTER, REMOVED_AFTER_LISTINGS
 from custom_components.mtec.portal import digest_of
-from tests.conftest import GENERATION1, VILLAGE, SetUp
+from tests.conftest import FAMILY, GENERATION1, VILLAGE, SetUp
 from tests.home import Home, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE
 
-FAMILY = "family@example.com"
 HOUR = timedelta(hours=1)
 
 

@@ -36,16 +36,15 @@ from custom_components.mtec.sources import (
     ResponseError,
     SourceError,
 )
-from tests.conftest import NOON, SetUp
+from tests.clients import BERLIN, CREDENTIALS
+from tests.conftest import FAMILY, NOON, SetUp
 from tests.home import Home, most_in, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, Station
 from tests.portal_simulator.faults import Fault, InsteadError, Strike
-from tests.test_client import BERLIN, CREDENTIALS
 
 pytestmark = pytest.mark.usefixtures("home")
 
-FAMILY = "family@example.com"
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
 
 

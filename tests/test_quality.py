@@ -27,14 +27,10 @@ from custom_components.mtec import config_flow, options_flow
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS
+from tests.checkout import CHECKOUT, MTEC, VERSIONS
 from tests.conftest import SetUp
 
-CHECKOUT = Path(__file__).parent.parent
-MTEC = CHECKOUT / "custom_components" / DOMAIN
 TRANSLATIONS = MTEC / "translations"
-VERSIONS = dict(
-    re.findall(r"^(\w+)=(\S+)$", (CHECKOUT / "scripts" / "versions").read_text(encoding="utf-8"), re.MULTILINE)
-)
 MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(MTEC.rglob("*.py"))}
 LANGUAGES = sorted(path.stem for path in TRANSLATIONS.glob("*.json"))
 
