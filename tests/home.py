@@ -5,17 +5,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 import logging
+from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import STATE_UNAVAILABLE
+from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import device_registry as dr
 import pytest
-from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.mtec.const import DOMAIN, POLL_INTERVAL
-from custom_components.mtec.portal import rate_limiter
+from custom_components.mtec.const import CONF_DIGEST, DOMAIN, POLL_INTERVAL
+from custom_components.mtec.portal import digest_of, rate_limiter
 from tests.portal_simulator import Call, PlantDescription, PortalSimulator, plant_of
 
 SEED = 1
@@ -29,6 +30,25 @@ async def portal_at(freezer: FrozenDateTimeFactory, now: datetime, generation: i
         portal.speaks = {generation}
         portal.sleep = vars(rate_limiter)["sleep"]
         yield portal
+
+
+def entry_at(url: str, email: str | None = None, password: str = "", **about: Any) -> MockConfigEntry:
+    """Return the config entry of an account at a portal: as `about` says, or with the title that the dialog gives.
+
+    Without an email it is the demo account.
+    """
+    login = {} if email is None else {CONF_EMAIL: email, CONF_DIGEST: digest_of(password)}
+    unique_id = f"{url.partition('://')[2]}_{email or 'demo'}"
+    return MockConfigEntry(
+        **{"domain": DOMAIN, "title": email or "M-TEC demo", "unique_id": unique_id, "data": {CONF_URL: url} | login}
+        | about
+    )
+
+
+async def add_account(hass: HomeAssistant, entry: MockConfigEntry) -> bool:
+    """Add an account and set it up. Return whether it is set up."""
+    entry.add_to_hass(hass)
+    return await set_up(hass, entry)
 
 
 async def set_up(hass: HomeAssistant, entry: ConfigEntry) -> bool:

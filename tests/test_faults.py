@@ -14,19 +14,16 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import AsyncResolver
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_URL
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.json import json_bytes
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.diagnostics import async_get_config_entry_diagnostics
-from custom_components.mtec.portal import digest_of
 from custom_components.mtec.portal.rate_limiter import REQUESTS_A_MINUTE
 from tests.conftest import FAMILY, GENERATION1, NOON, VILLAGE, SetUp
 from tests.energies import SHOWN_ENERGIES
-from tests.home import SEED, Home, most_in
+from tests.home import SEED, Home, add_account, entry_at, most_in
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, plant_of
 
 HOUSE_POWER = "sensor.haus_am_see_pv_power"
@@ -375,23 +372,13 @@ def names(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return known
 
 
-def _entry(url: str) -> MockConfigEntry:
-    return MockConfigEntry(
-        domain=DOMAIN,
-        title=FAMILY,
-        data={CONF_URL: url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
-    )
-
-
 @GENERATION1
 async def test_name_that_does_not_resolve(home: Home, names: set[str]) -> None:
     """DNS fails for a while: values stay for three polls, then are unavailable, and come back."""
     names.add("portal.example")
     simulator = home.simulator
-    entry = _entry(simulator.url.replace("127.0.0.1", "portal.example"))
-    entry.add_to_hass(home.hass)
-    await home.hass.config_entries.async_setup(entry.entry_id)
-    await home.hass.async_block_till_done()
+    entry = entry_at(simulator.url.replace("127.0.0.1", "portal.example"), FAMILY, "sunshine")
+    await add_account(home.hass, entry)
     before = home.value(HOUSE_POWER)
     names.clear()
     # What is connected needs no name: the portal closes its connections.
@@ -422,10 +409,8 @@ async def test_certificate_that_nobody_trusts(home: Home) -> None:
     """The integration does not talk to such a portal, and says so without an exception."""
     with _impostor() as url:
         assert url.startswith("https:")
-        entry = _entry(url)
-        entry.add_to_hass(home.hass)
-        await home.hass.config_entries.async_setup(entry.entry_id)
-        await home.hass.async_block_till_done()
+        entry = entry_at(url, FAMILY, "sunshine")
+        await add_account(home.hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert "certificate" in (entry.reason or "")
     assert home.complaints() == []
@@ -433,10 +418,8 @@ async def test_certificate_that_nobody_trusts(home: Home) -> None:
 
 @GENERATION1
 async def test_portal_without_tls_where_tls_is_asked_for(home: Home) -> None:
-    entry = _entry(home.simulator.url.replace("http:", "https:"))
-    entry.add_to_hass(home.hass)
-    await home.hass.config_entries.async_setup(entry.entry_id)
-    await home.hass.async_block_till_done()
+    entry = entry_at(home.simulator.url.replace("http:", "https:"), FAMILY, "sunshine")
+    await add_account(home.hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert home.complaints() == []
 

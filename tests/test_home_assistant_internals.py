@@ -10,17 +10,17 @@ from typing import Any
 from homeassistant.components import recorder
 from homeassistant.components.recorder import Recorder
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_URL, __version__
+from homeassistant.const import __version__
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import digest_of
+from custom_components.mtec.const import DOMAIN
 from tests.checkout import MTEC
 from tests.conftest import FAMILY, GENERATION1
+from tests.home import add_account, entry_at
 from tests.portal_simulator import HOUSE, PortalSimulator
 
 ENTRY_ID = "family"
@@ -96,12 +96,8 @@ async def _load_account(
         ("history.importer", "LONGEST_WAIT", 0),
     ):
         monkeypatch.setattr(importlib.import_module(f"custom_components.{DOMAIN}.{module}"), name, value)
-    digest = digest_of(simulator.accounts[FAMILY].password)
-    data = {CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest}
-    entry = MockConfigEntry(domain=DOMAIN, entry_id=ENTRY_ID, title=FAMILY, unique_id=FAMILY, data=data)
-    entry.add_to_hass(hass)
-    await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
+    entry = entry_at(simulator.url, FAMILY, simulator.accounts[FAMILY].password, entry_id=ENTRY_ID)
+    await add_account(hass, entry)
     return entry
 
 
