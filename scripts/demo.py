@@ -482,6 +482,15 @@ async def check_history(demo: Demo) -> list[str]:
     return problems if costs == COSTS else [*problems, f"The import has filled in the costs {sorted(costs)}"]
 
 
+def missing(entries: Sequence[dict[str, Any]], entities: Sequence[Entity]) -> Iterator[str]:
+    """Yield what is wrong with the account and its entities."""
+    unloaded = [entry for entry in entries if entry["state"] != "loaded"]
+    yield from (f"The account is {entry['state']}: {entry['reason']}" for entry in unloaded)
+    yield from (f"{each.entity_id} has no value" for each in entities if each.state is None)
+    if not entries or not entities:
+        yield "There are no entities at all"
+
+
 async def check(*, history: bool) -> None:
     """Start everything, see that all is well, and end it."""
     with state_folder("check") as folder:
@@ -496,12 +505,7 @@ async def check(*, history: bool) -> None:
         heading = ("Device", "Entity", "Name", "State", "Unit")
         rows = [(each.device, each.entity_id, each.name, each.state or "-", each.unit) for each in entities]
         print(table([heading, *rows]))
-        found += [
-            f"The account is {entry['state']}: {entry['reason']}" for entry in entries if entry["state"] != "loaded"
-        ]
-        found += [f"{each.entity_id} has no value" for each in entities if each.state is None]
-        found += [] if entries and entities else ["There are no entities at all"]
-        found += complaints(folder / LOG)
+        found += [*missing(entries, entities), *complaints(folder / LOG)]
         if found:
             raise DemoError("\n".join(found))
         print(

@@ -3,10 +3,10 @@
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 import logging
 from pathlib import Path
 from random import Random
@@ -291,16 +291,17 @@ class Soak:
             self.findings.invented.append(f"{entity_id} has fallen by {-falls:.2f} kWh")
 
 
+def _refused_in_a_row(logins: Iterable[Call]) -> int:
+    refused = (len([*group]) for is_refused, group in groupby(call.code != "1000000" for call in logins) if is_refused)
+    return max(refused, default=0)
+
+
 def _report(soak: Soak, before: float, started: float) -> bool:
     """Print the figures, and return whether all is well."""
     findings, calls = soak.findings, soak.portal.requests
     logins = [call for call in calls if _is_login(call)]
     in_an_hour = most_in(logins, 3600)
     in_a_minute = most_in(calls, 60)
-    refused = longest = 0
-    for call in logins:
-        refused = 0 if call.code == "1000000" else refused + 1
-        longest = max(longest, refused)
     lost = sum(findings.lost.values())
     struck = sum(bool(call.faults) for call in calls)
     rows: list[tuple[str, Any]] = [
@@ -308,7 +309,7 @@ def _report(soak: Soak, before: float, started: float) -> bool:
         ("requests sent", len(calls)),
         ("requests struck by a fault", f"{struck} ({struck / len(calls):.1%})"),
         ("most requests in a minute", in_a_minute),
-        ("logins", f"{len(logins)}, at most {in_an_hour} in an hour, {longest} refused in a row"),
+        ("logins", f"{len(logins)}, at most {in_an_hour} in an hour, {_refused_in_a_row(logins)} refused in a row"),
         ("times the person was asked", findings.asked_the_person),
         ("values lost", f"{lost} of {findings.values + lost} ({lost / (findings.values + lost):.2%})"),
         ("values invented", len(findings.invented)),

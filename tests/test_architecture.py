@@ -67,12 +67,14 @@ def test_nothing_is_imported_from_a_test_module() -> None:
 
 
 def test_no_function_is_too_complex() -> None:
+    """Assertions of tests are no branches: which of them fails is said, and no reader has to follow them."""
     complexity = pytest.importorskip("radon.complexity")
     found = {
-        f"{path.relative_to(MTEC)}: {block.fullname}": block.complexity
-        for path in sorted(MTEC.rglob("*.py"))
-        for block in complexity.cc_visit(path.read_text(encoding="utf-8"))
+        f"{path.relative_to(CHECKOUT)}: {block.fullname}": block.complexity
+        for folder in ("custom_components", "cli", "scripts", "tests")
+        for path in sorted((CHECKOUT / folder).rglob("*.py"))
+        for block in complexity.cc_visit(path.read_text(encoding="utf-8"), no_assert=folder == "tests")
         if block.letter != "C"
     }
-    assert len(found) > 100
+    assert len(found) > 1000
     assert {name: branches for name, branches in found.items() if branches > MOST_BRANCHES} == {}

@@ -56,14 +56,12 @@ async def _live(
     generation: int = 1,
 ) -> None:
     """Live for some hours with troubles and some without, restart at some steps, and compare with the plant."""
-    entity_ids = {station_entity(key) for key in STATION_ENERGIES}
-    entity_ids |= {inverter_entity(key) for key in INVERTER_ENERGIES}
+    entity_ids = {*map(station_entity, STATION_ENERGIES), *map(inverter_entity, INVERTER_ENERGIES)}
     async with portal_at(freezer, begin, generation) as portal:
         with TemporaryDirectory() as folder:
             steps = round((timedelta(hours=hours) + WELL) / STEP)
             stops = [*sorted(set(restarts) & set(range(1, steps))), steps]
-            step = 0
-            last = begin
+            step, last, sums = 0, begin, dict[str, list[float]]()
             for stop in stops:
                 async with household(Path(folder), HOUSE.time_zone, entity_ids, Names()) as home:
                     if step == 0:
@@ -85,10 +83,10 @@ async def _live(
                         await home.settle()
                         await home.recorded()
                         sums = await home.sums(begin, entity_ids)
-                        is_coarse = any(trouble.name == "coarse_totals" for trouble in troubles)
-                        _compare(sums, PLANT.energy(begin, last), _this_month(last), COARSE if is_coarse else 0.0)
-                        if generation == 2:
-                            _compare_inverter(sums, begin, last)
+        is_coarse = any(trouble.name == "coarse_totals" for trouble in troubles)
+        _compare(sums, PLANT.energy(begin, last), _this_month(last), COARSE if is_coarse else 0.0)
+        if generation == 2:
+            _compare_inverter(sums, begin, last)
 
 
 def _plan(troubles: Sequence[Trouble], begin: datetime, end: datetime, add: Callable[..., None]) -> None:

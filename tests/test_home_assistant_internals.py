@@ -31,13 +31,13 @@ def _guarded(*, component: str) -> list[tuple[str, str]]:
     """Return the names that the module imports if they are there, with the module each is in."""
     guards = [node for node in ast.parse(INTERNALS.read_text(encoding="utf-8")).body if isinstance(node, ast.Try)]
     return [
-        (node.module or "", alias.name)
-        for guard in guards
-        for node in guard.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if any(component in (each.module or "") for each in guard.body if isinstance(each, ast.ImportFrom))
+        name for names in map(_imported, guards) if any(component in module for module, _ in names) for name in names
     ]
+
+
+def _imported(guard: ast.Try) -> list[tuple[str, str]]:
+    nodes = [node for node in guard.body if isinstance(node, ast.ImportFrom)]
+    return [(node.module or "", alias.name) for node in nodes for alias in node.names]
 
 
 RECORDER_METHODS = ("async_add_executor_job", "async_adjust_statistics", "queue_task")
