@@ -30,10 +30,10 @@ from custom_components.mtec.models import (
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.sources import AuthenticationError, ResponseError, SourceError
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
-from tests.home import reload
+from tests.dialogs import sign_in
+from tests.home import poll, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, Station, plant_of
-from tests.test_coordinator import poll
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LOGINS = {1: "/api/sys/login/manager", 2: "/monitor/auth/login"}
@@ -925,8 +925,6 @@ async def test_a_move_under_a_running_home_assistant(
 
 @GENERATION2
 async def test_what_was_found_at_set_up_is_remembered(hass: HomeAssistant, simulator: PortalSimulator) -> None:
-    from tests.test_config_flow import sign_in  # noqa: PLC0415
-
     result = await sign_in(hass, simulator.url)
     await hass.async_block_till_done()
     assert (result["data"][CONF_URL], result["data"][CONF_EMAIL]) == (simulator.url, "family@example.com")

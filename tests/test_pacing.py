@@ -13,14 +13,12 @@ import aiohttp
 from aiohttp import web
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
+from homeassistant.const import CONF_SCAN_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.account import Account
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
@@ -38,16 +36,15 @@ from custom_components.mtec.sources import (
     ResponseError,
     SourceError,
 )
-from tests.conftest import NOON, SetUp
-from tests.home import Home, most_in, reload
+from tests.clients import BERLIN, CREDENTIALS
+from tests.conftest import FAMILY, NOON, SetUp
+from tests.home import Home, add_account, entry_at, most_in, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, Station
 from tests.portal_simulator.faults import Fault, InsteadError, Strike
-from tests.test_client import BERLIN, CREDENTIALS
 
 pytestmark = pytest.mark.usefixtures("home")
 
-FAMILY = "family@example.com"
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
 
 
@@ -476,12 +473,8 @@ async def test_set_up_that_fails_again_and_again_signs_in_once(home: Home) -> No
     """Home Assistant tries it for hours."""
     simulator = home.simulator
     simulator.faults.add("malformed", matching="RunningOverview")
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        data={CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
-    )
-    entry.add_to_hass(home.hass)
-    await home.hass.config_entries.async_setup(entry.entry_id)
+    entry = entry_at(simulator.url, FAMILY, "sunshine")
+    await add_account(home.hass, entry)
     await home.poll(90)
     assert home.hass.states.async_entity_ids("sensor") == []
     assert 5 < len(simulator.requests) < 100

@@ -236,12 +236,16 @@ def _chart(portal: Portal, call: Call) -> object:
     return {"curve": [dict([stamp]) | energies for stamp, energies in stamped]}
 
 
+def _inverter(station: Station, serial: str) -> Inverter:
+    for inverter in station.inverters:
+        if inverter.serial == serial:
+            return inverter
+    raise PortalError(NOT_FOUND, f"Device {serial} does not exist")
+
+
 def _device_today(portal: Portal, call: Call) -> object:
     station = find_station(_account(portal, call), call.field("stationId", str))
-    serial, names = call.field("deviceSn", str), call.field("iecPath", list)
-    inverter = next((each for each in station.inverters if each.serial == serial), None)
-    if inverter is None:
-        raise PortalError(NOT_FOUND, f"Device {serial} does not exist")
+    inverter, names = _inverter(station, call.field("deviceSn", str)), call.field("iecPath", list)
     zone = zone_of(call.field("timeZoneOffset", int))
     start = datetime.combine(first_day(call.field("time", str), r"20\d\d-\d\d-\d\d", ""), time(), zone).astimezone(UTC)
     while call.age and portal.now_for(call) < start:

@@ -425,7 +425,7 @@ class _InverterPoll:
     def record(self, now: datetime, measured: datetime | None, names: Collection[str], *, all_names: bool) -> None:
         """Record an answer, with the moment of its newest point and the names that have a value."""
         self.asked = now
-        self.known_names |= names
+        self.known_names.update(names)
         if all_names:
             self.asked_for_all = now
         if measured is None:
