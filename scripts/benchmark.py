@@ -20,7 +20,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "home-day": day_of_a_home,
     "command-line": command_line,
 }
-"""What can be measured, by its name on the command line."""
+"""The measurements, by their name on the command line."""
 
 
 def _machine() -> str:

@@ -38,7 +38,7 @@ IMPORTED = {
 }  # and what the model of the plant calls it
 COSTS = {"sensor.haus_am_see_grid_import_today_cost", "sensor.haus_am_see_grid_export_today_compensation"}
 PRECISION = 0.02
-"""How exactly, in kWh, an imported day is the plant's: the portal rounds to 0.01 kWh."""
+"""Largest difference in kWh between an imported day and the plant's: the portal rounds to 0.01 kWh."""
 DAYS_BY_HOURS = timedelta(days=14)
 SEED = 1  # the portal simulator's
 RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
@@ -71,7 +71,7 @@ CORE_CONFIG = {
 
 
 class DemoError(Exception):
-    """What went wrong, in words for the person at the terminal."""
+    """A failure, in words for the person at the terminal."""
 
 
 @dataclass

@@ -45,7 +45,7 @@ REQUESTS_A_POLL = 4
 LOST_A_DAY, ROUNDING = 0.1, 0.03
 """kWh that may be invented or lost of an inverter's energy in a day, and how exactly it is told."""
 WELL = timedelta(hours=1)
-"""How long the portal is well at the end of each day, before the day's energies are compared."""
+"""Time without faults at the end of each day, before the day's energies are compared."""
 PLANT = plant_of(HOUSE, SEED)
 
 PLANNED = {"late_reset", "stale"}
@@ -73,12 +73,12 @@ NONE_BEFORE_ANY = {f"sensor.haus_am_see_self_{what}_today" for what in ("consump
 """Shares of today's energies: there are none before there is any energy."""
 
 MOMENTS = timedelta(hours=37, minutes=10)
-"""How old the moment of a value may be: the portal may repeat one of half a day ago, and call yesterday's its own."""
+"""Highest age of a value: the portal may repeat one of half a day ago, and show yesterday's as its own."""
 
 
 @dataclass
 class Findings:
-    """What came of it."""
+    """The result of a soak."""
 
     polls: int = 0
     values: int = 0

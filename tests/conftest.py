@@ -1,4 +1,4 @@
-"""What the tests have in common: a simulated portal, and the integration set up against it."""
+"""Fixtures of all tests: a simulated portal, and the integration set up against it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -22,7 +22,7 @@ NOON = datetime(2026, 6, 15, 10, 2, 30, tzinfo=UTC)
 """A summer's day, in the middle of a five-minute step."""
 
 DEPRECATED = re.compile(r"deprecated|will stop working|Detected that custom integration|Detected code that")
-"""What Home Assistant logs when somebody uses what it will take away, or what it does not want to be used."""
+"""Log messages of Home Assistant about the use of something deprecated or internal."""
 
 FAMILY = "family@example.com"
 VILLAGE = "village@example.com"
@@ -74,7 +74,7 @@ GENERATION2 = pytest.mark.parametrize("generation", [2], indirect=True, ids=["ge
 
 @pytest.fixture
 def now() -> datetime:
-    """When a test begins."""
+    """The moment at which a test begins."""
     return NOON
 
 

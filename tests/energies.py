@@ -19,7 +19,7 @@ ENERGIES_TODAY = {f"{key}_today": part for key, part in _IN_THE_MODEL.items()}
 """The energies of a station since midnight, by the key of their sensor, and what the plant's model calls them."""
 
 WHOLE = 1.05
-"""How exactly, in kWh, the portal tells energies above a thousand."""
+"""Step in kWh in which the portal shows energies above a thousand."""
 
 STATION_ENERGIES: dict[str, tuple[Callable[[Energies], float], float]] = {
     **{key: (attrgetter(part), 0.03) for key, part in ENERGIES_TODAY.items()},
@@ -40,7 +40,7 @@ INVERTER_ENERGIES_TODAY: dict[str, Callable[[Energies], float]] = {
 """The same energies since midnight, which are disabled at first."""
 
 INVERTER_DELAY = timedelta(minutes=20)
-"""How old the energies of an inverter may be."""
+"""Highest age of the energies of an inverter."""
 
 
 def station_entity(key: str) -> str:

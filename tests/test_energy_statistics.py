@@ -1,4 +1,4 @@
-"""What the Energy dashboard shows: statistics in a real recorder, whatever the portal said in between."""
+"""Energies in the statistics of a real recorder, while the portal fails in many ways."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -21,12 +21,12 @@ from tests.portal_simulator import FAULTS, HOUSE, Energies, plant_of
 EMAIL, PASSWORD = "family@example.com", "sunshine"
 STEP = timedelta(minutes=5)
 WELL = timedelta(hours=1)
-"""How long the portal is well again at the end."""
+"""Time without faults at the end."""
 
 PLANT = plant_of(HOUSE, SEED)
 
 COARSE = 10.0
-"""How exactly, in kWh, a portal tells in hundredths of a MWh."""
+"""Step in kWh of a portal that shows hundredths of a MWh."""
 TOLD_COARSELY = {"pv_energy_this_month", "pv_energy_this_year", "pv_energy_total"}
 
 

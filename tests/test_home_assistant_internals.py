@@ -1,4 +1,4 @@
-"""What happens when Home Assistant no longer has a name which it never promised."""
+"""Behaviour without names of Home Assistant that it never promised to integrations."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What becomes an issue under Repairs, and what becomes of devices that the portal does not list any more."""
+"""Repair issues, and devices that the portal does not list any more."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Who may call the actions: users of a real Home Assistant, in calls of their own and over the WebSocket API."""
+"""Permissions of the actions: users of a real Home Assistant, in calls and over the WebSocket API."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a machine can check of Home Assistant's quality scale, and of what hassfest and HACS ask for."""
+"""Rules of Home Assistant's quality scale, hassfest and HACS that a machine can check."""
 
 import ast
 from collections.abc import Iterator

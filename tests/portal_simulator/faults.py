@@ -1,4 +1,4 @@
-"""What goes wrong at the simulated portal, when it is told to."""
+"""Faults of the simulated portal."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from .plant import Energies, Plant, Powers
 from .portal import AUTH_REFUSED, BUSY, LOGIN_REFUSED, Call, Portal, PortalError
 
 LATE_RESET = timedelta(minutes=20)
-"""How long after midnight a portal with this fault still counts for the day before."""
+"""Time after midnight in which a portal with this fault still counts for the day before."""
 
 SLOW = 12.0
 FALLEN = 20.0
@@ -40,7 +40,7 @@ class Strike:
     random: Random
     sleep: Callable[[float], Awaitable[None]]
     since: datetime
-    """When the fault began to strike."""
+    """The moment at which the fault began to strike."""
 
     @property
     def generation(self) -> int:
@@ -166,7 +166,7 @@ def _garble(body: bytes, strike: Strike) -> bytes:
 # In the tree of the answer
 
 _OTHERWISE: tuple[Any, ...] = ("nonsense", None, [], {}, [[]], {"value": {}}, [None])
-"""What stands in place of a number or text: nothing that could be one."""
+"""Replacements of a number or text that are neither."""
 _INSTEAD_OF_NODES: tuple[Any, ...] = (*_OTHERWISE, -1, 3.5, True, "3.5")
 
 

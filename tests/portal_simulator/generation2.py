@@ -265,13 +265,13 @@ type _Values = Iterator[tuple[str, tuple[float, int]]]
 """Names, each with a value and its decimals."""
 
 _SLOW = 3
-"""What does not change quickly is sent in one of this many points."""
+"""Values that change slowly are in one of this many points."""
 
 
 def _values(
     plant: Plant, station: Station, inverter: Inverter, moment: datetime, power: Callable[[float], tuple[float, int]]
 ) -> _Values:
-    """What an inverter sends at a moment. Energies are in kWh."""
+    """The values of an inverter at a moment. Energies are in kWh."""
     yield from _quick_values(plant, inverter, moment, power)
     if moment.timestamp() // STEP % _SLOW == 0:
         yield from _slow_values(plant, station, inverter, moment)

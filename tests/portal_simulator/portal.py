@@ -1,4 +1,4 @@
-"""What the portal knows and refuses, whatever the generation of its API."""
+"""Accounts, stations and refusals of the portal in both generations of its API."""
 
 import base64
 from collections.abc import Callable, Mapping

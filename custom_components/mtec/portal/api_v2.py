@@ -398,7 +398,7 @@ def _unit_of_string(data: Mapping[str, Any], number: int) -> str | None:
 
 @dataclass(slots=True)
 class _InverterPoll:
-    """When an inverter is asked for its values, and for which of them.
+    """The next request for the values of an inverter: its time, and the names in it.
 
     `reading` is the last one, and `due` the moment from which the portal may have a newer one.
     """
