@@ -25,9 +25,8 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
 
 def _machine() -> str:
     processor = platform.processor() or platform.machine()
-    return (
-        f"Python {platform.python_version()}, {os.cpu_count()} processors ({processor}), {datetime.now(UTC):%Y-%m-%d}"
-    )
+    python, today = platform.python_version(), datetime.now(UTC).date()
+    return f"Python {python}, {os.cpu_count()} processors ({processor}), {today}"
 
 
 async def _measure(names: list[str]) -> list[Row]:

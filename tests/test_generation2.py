@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -246,6 +246,22 @@ async def test_only_names_that_ever_had_a_value_are_asked_for_and_all_each_hour(
     of_known, of_all = readings[59], readings[60]
     assert of_all.strings.keys() == of_known.strings.keys() != set()
     assert of_all.temperatures.keys() == of_known.temperatures.keys() != set()
+
+
+@GENERATION2
+async def test_a_day_of_an_inverter_is_less_than_25_mb(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    """From samples of ten minutes; compressed, if the portal does."""
+    simulator.compresses = True
+    simulator.token_lifetime = timedelta(days=2)
+    client = client_of(http, simulator)
+    starts = range(2, 24, 4)
+    for hour in starts:
+        simulator.clock.set(datetime(2026, 6, 15, hour, 0, 20, tzinfo=BERLIN))
+        await polled(client, simulator, 10)
+    calls = [call for call in simulator.requests if call.path.endswith("queryRealTimeData")]
+    assert len(calls) == 2 * len(starts)
+    assert all("gzip" in call.headers["Accept-Encoding"] for call in calls)
+    assert sum(call.sent for call in calls) * 144 / len(starts) < 25_000_000
 
 
 @GENERATION2

@@ -18,6 +18,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
 
+from cli import app as cli_app
 from custom_components.mtec.account import Account
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.portal.rate_limiter import (
@@ -147,6 +148,23 @@ async def test_burst_waits_for_the_time_that_a_busy_portal_asked_for(
     simulator.faults.add("busy", times=1)
     await client.stations()
     assert max(_pauses(simulator.requests)) >= FIRST_BACKOFF
+
+
+@pytest.mark.parametrize(("days", "seconds"), [(14, 4), (31, 65)])
+async def test_curves_on_the_command_line_wait_no_longer_than_the_budget(
+    simulator: PortalSimulator, capsys: pytest.CaptureFixture[str], days: int, seconds: float
+) -> None:
+    """Nobody else polls there: a fortnight is a burst, a month has a request or two more than a minute allows."""
+    end = NOON.date() - timedelta(days=1)
+    start = end - timedelta(days=days - 1)
+    account = ["--url", simulator.url, "--email", FAMILY, "--password", "sunshine", "--time-zone", "Europe/Berlin"]
+    assert await cli_app.run([*account, "usage", "--type", "day", "--start", f"{start}", "--end", f"{end}"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 288 * days
+    calls = simulator.requests
+    assert sum("queryStationCurve" in call.path for call in calls) == days
+    assert calls[-1].started - calls[0].started < seconds
+    assert most_in(calls, 60) <= REQUESTS_A_MINUTE
+    assert min(_pauses(calls)) >= BURST_PAUSE - 1e-6
 
 
 async def test_polling_goes_first_while_a_job_runs(
