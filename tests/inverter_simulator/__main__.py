@@ -61,8 +61,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/inverter-simulator",
         description="Plays an inverter's WLAN stick on this machine: a Modbus server for one client. Prints its "
-        "address (host:port) first; ends with Ctrl-C. What it reads is what scripts/portal-simulator tells with the same seed "
-        "and time. Settings can be written; they last until it ends.",
+        "address (host:port) first; ends with Ctrl-C. What it reads is what scripts/portal-simulator tells with the "
+        "same seed and time. Settings can be written; they last until it ends.",
         epilog=f"inverters (plant, serial number, what it is):\n{plants}\n\nfaults:\n{faults}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -154,8 +154,6 @@ async def _serve(arguments: argparse.Namespace) -> None:
     ) as simulator:
         for name, probability in arguments.faults.items():
             simulator.faults.add(name, probability=probability, seed=arguments.seed)
-        # The years up to now are computed before anybody asks.
-        simulator.words(31000)
         sys.stdout.write(f"{simulator.address}\n")
         sys.stdout.flush()
         await stopped.wait()

@@ -34,8 +34,8 @@ class Request:
 
     `values` are the raw words to be written. `connection` counts the connections of the simulator. `started` and
     `ended` are in seconds of the event loop's clock; `ended` is None while the request is being answered. `exception`
-    is the code of the Modbus exception it was answered with, None if it was not refused. `answered` says whether bytes of
-    an answer were sent by then. `faults` are the names of those that strike it.
+    is the code of the Modbus exception it was answered with, None if it was not refused. `answered` says whether bytes
+    of an answer were sent by then. `faults` are the names of those that strike it.
     """
 
     function: int
