@@ -414,7 +414,7 @@ def _clock_words(moment: datetime, zone: ZoneInfo) -> tuple[int, int, int]:
 
 async def test_a_running_clock_goes_with_the_systems(freezer: FrozenDateTimeFactory) -> None:
     freezer.move_to(NOON)
-    async with inverter(now=NOON, running=True) as (simulator, client):
+    async with inverter(now=NOON, running=True) as (_, client):
         assert await client.read(10102) == [2 << 8 | 30]
         freezer.tick(timedelta(minutes=1, seconds=5))
         assert await client.read(10102) == [3 << 8 | 35]

@@ -3,11 +3,12 @@
 Words are big-endian, the high one first. A raw value is the value times its scale.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from math import sqrt
+from operator import attrgetter
 from typing import Literal
 
 from tests.portal_simulator import Inverter, Plant, Station
@@ -226,32 +227,51 @@ def _clock(view: View) -> bytes:
     return bytes([local.year - 2000, local.month, local.day, local.hour, local.minute, local.second])
 
 
-def _phase_rows() -> Iterator[Register]:
-    for number, letter in enumerate(_LETTERS):
-        yield Register(10994 + 2 * number, 2, "i32", 1, lambda v, x=letter: -(v.powers.phases[x].grid or 0.0))
-        yield Register(11009 + 2 * number, 1, "u16", 10, lambda v, x=letter: v.powers.phases[x].volts)
-        yield Register(11010 + 2 * number, 1, "u16", 10, lambda v, x=letter: v.powers.amperes(x))
-        yield Register(30200 + 10 * number, 1, "u16", 10, lambda v, x=letter: v.powers.backup_of(x)[0])
-        yield Register(30201 + 10 * number, 1, "u16", 10, lambda v, x=letter: v.powers.backup_of(x)[1])
-        yield Register(30202 + 10 * number, 1, "u16", 100, lambda v, x=letter: v.powers.backup_of(x)[2])
-        yield Register(30204 + 10 * number, 2, "i32", 1, lambda v, x=letter: v.powers.backup_of(x)[3])
-        yield Register(30236 + 6 * number, 2, "i32", 1, lambda v, x=letter: v.powers.phases[x].watts)
+_OF_PHASES: tuple[tuple[int, int, int, Kind, int, Callable[[_Shown, str], float]], ...] = (
+    (10994, 2, 2, "i32", 1, lambda shown, letter: -(shown.phases[letter].grid or 0.0)),
+    (11009, 2, 1, "u16", 10, lambda shown, letter: shown.phases[letter].volts),
+    (11010, 2, 1, "u16", 10, lambda shown, letter: shown.amperes(letter)),
+    (30200, 10, 1, "u16", 10, lambda shown, letter: shown.backup_of(letter)[0]),
+    (30201, 10, 1, "u16", 10, lambda shown, letter: shown.backup_of(letter)[1]),
+    (30202, 10, 1, "u16", 100, lambda shown, letter: shown.backup_of(letter)[2]),
+    (30204, 10, 2, "i32", 1, lambda shown, letter: shown.backup_of(letter)[3]),
+    (30236, 6, 2, "i32", 1, lambda shown, letter: shown.phases[letter].watts),
+)
+"""Values of each phase: address of phase A, from there to the next phase, words, type, scale, and how to find it."""
 
-
-def _string_rows() -> Iterator[Register]:
-    for number in range(1, _MOST_STRINGS + 1):
-        yield Register(11036 + 2 * number, 1, "u16", 10, lambda v, n=number: v.powers.string(n)[0])
-        yield Register(11037 + 2 * number, 1, "u16", 10, lambda v, n=number: v.powers.string(n)[1])
-        yield Register(11060 + 2 * number, 2, "u32", 1, lambda v, n=number: v.powers.string(n)[2])
-
+_OF_STRINGS: tuple[tuple[int, int, int, Kind, int, Callable[[_Shown, int], float]], ...] = (
+    (11038, 2, 1, "u16", 10, lambda shown, number: shown.string(number)[0]),
+    (11039, 2, 1, "u16", 10, lambda shown, number: shown.string(number)[1]),
+    (11062, 2, 2, "u32", 1, lambda shown, number: shown.string(number)[2]),
+)
+"""Values of each string, likewise."""
 
 _COUNTERS = ("export", "import_", "backup", "charge", "discharge", "pv", "consumption")
+"""The counters in the order of their registers."""
+
+
+def _repeated[T](
+    rows: Iterable[tuple[int, int, int, Kind, int, Callable[[_Shown, T], float]]], parts: Sequence[T]
+) -> Iterator[Register]:
+    """The registers of values that each phase or string has."""
+
+    def value_of(part: T, find: Callable[[_Shown, T], float]) -> Callable[[View], Value]:
+        return lambda view: find(view.powers, part)
+
+    for address, distance, length, kind, scale, find in rows:
+        for number, part in enumerate(parts):
+            yield Register(address + distance * number, length, kind, scale, value_of(part, find))
 
 
 def _counter_rows() -> Iterator[Register]:
     for number, name in enumerate(_COUNTERS):
-        yield Register(31000 + number, 1, "u16", 10, lambda v, n=name: getattr(v.today, n))
-        yield Register(31102 + 2 * number, 2, "u32", 10, lambda v, n=name: getattr(v.life, n))
+        find = attrgetter(name)
+        yield Register(31000 + number, 1, "u16", 10, _counter(find, lambda view: view.today))
+        yield Register(31102 + 2 * number, 2, "u32", 10, _counter(find, lambda view: view.life))
+
+
+def _counter(find: Callable[[Counted], float], period: Callable[[View], Counted]) -> Callable[[View], Value]:
+    return lambda view: find(period(view))
 
 
 def _of_battery(value: float) -> Callable[[View], float]:
@@ -273,7 +293,7 @@ TABLE: dict[int, Register] = {
         Register(10112, 2, "u32", 1, lambda v: v.faults),
         Register(10114, 2, "u32", 1, lambda _: 0),
         Register(10120, 2, "u32", 1, lambda _: 0),
-        *_phase_rows(),
+        *_repeated(_OF_PHASES, _LETTERS),
         Register(11000, 2, "i32", 1, lambda v: v.powers.fed_in),
         Register(11002, 2, "u32", 100, lambda v: v.life.export),
         Register(11004, 2, "u32", 100, lambda v: v.life.import_),
@@ -290,7 +310,7 @@ TABLE: dict[int, Register] = {
         # These sensors are not fitted.
         Register(11034, 1, "i16", 10, lambda _: 0),
         Register(11035, 1, "i16", 10, lambda _: 0),
-        *_string_rows(),
+        *_repeated(_OF_STRINGS, range(1, _MOST_STRINGS + 1)),
         Register(30230, 2, "i32", 1, lambda v: v.powers.backup),
         Register(30254, 1, "u16", 10, lambda v: v.powers.battery_volts),
         Register(
