@@ -683,6 +683,7 @@ async def test_bad_requests_are_refused(pdu: bytes, code: int, framing: str) -> 
 
 async def test_unknown_registers_hang_the_stick() -> None:
     async with inverter() as (simulator, client):
+        assert simulator.hang == 60
         simulator.hang = 0.3
         with pytest.raises(NoAnswerError):
             await client.read(11036, 4, wait=0.1)
@@ -912,6 +913,15 @@ async def test_slow() -> None:
         simulator.faults.add("slow")
         assert await client.read(10105) == [2]
     assert waited == [SLOW]
+
+
+async def test_a_slow_answer_comes_after_the_clients_time_out_as_the_answer_to_the_next_request() -> None:
+    async with inverter() as (simulator, client):
+        simulator.slow = 0.1
+        simulator.faults.add("slow", times=1)
+        with pytest.raises(NoAnswerError):
+            await client.read(33000, wait=0.03)
+        assert await client.read(33001) == simulator.words(33000)
 
 
 async def test_split() -> None:
@@ -1501,7 +1511,9 @@ async def test_the_script_prints_its_address_first_and_ends_quietly(ending: sign
     async with script("--now", "2024-06-12T12:00+02:00", cwd=tmp_path) as (process, host, port):
         client = Client(*await asyncio.open_connection(host, port))
         assert struct.pack(">8H", *await client.read(10000, 8)).decode() == SERIALS[0]
+        before = asyncio.get_running_loop().time()
         assert (await client.read(10100, 2)) == [24 << 8 | 6, 12 << 8 | 12]
+        assert asyncio.get_running_loop().time() - before >= 0.05
         # While a client is connected, and a request waits for its answer.
         client.writer.write(client.frame(struct.pack(">BHH", 3, 10105, 1)))
         process.send_signal(ending)

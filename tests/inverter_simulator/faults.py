@@ -49,6 +49,7 @@ class Strike:
     request: Request
     random: Random
     sleep: Callable[[float], Awaitable[None]]
+    slow: float
     framing: Framing
     idle: float
     """Seconds since the answer before, or since the request before if that had none."""
@@ -118,7 +119,7 @@ async def _reset(_: Strike) -> None:
 
 
 async def _answer_slowly(strike: Strike) -> None:
-    await strike.sleep(SLOW)
+    await strike.sleep(strike.slow)
 
 
 async def _hang_if_hurried(strike: Strike) -> None:
@@ -322,6 +323,7 @@ class Faults:
         now: datetime,
         *,
         sleep: Callable[[float], Awaitable[None]],
+        slow: float,
         framing: Framing,
         idle: float,
     ) -> list[Strike]:
@@ -334,6 +336,7 @@ class Faults:
                 request=request,
                 random=plan.random,
                 sleep=sleep,
+                slow=slow,
                 framing=framing,
                 idle=idle,
                 since=plan.began or now,

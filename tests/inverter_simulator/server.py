@@ -12,7 +12,7 @@ from typing import Literal, Self, override
 from tests.portal_simulator import BARN, CABIN, FARM, HOUSE, Clock, Inverter, PlantDescription, Station, plant_of
 
 from .commanded import CommandedPlant
-from .faults import Faults, Strike
+from .faults import SLOW, Faults, Strike
 from .frames import FRAMINGS, Frame, FramingName
 from .modbus import (
     ILLEGAL_ADDRESS,
@@ -82,8 +82,9 @@ class InverterSimulator:
     `requests` has every request received, in order, `writes` address and word of those that asked for a change.
     `delay` is between how many seconds an answer takes, `sleep` how those wait that take time. `raw` has words that are
     read in place of what registers hold. `lacking` are registers that this stick does not know, in addition to those
-    that none does; `unknown` says what becomes of a read of one, and `hang` for how long a stick hangs. `second_client`
-    says which one of two clients is reset. `after_answer` is called with each request once it has been answered.
+    that none does; `unknown` says what becomes of a read of one, `hang` for how many seconds a stick hangs, and `slow`
+    how many a slow answer takes. `second_client` says which one of two clients is reset. `after_answer` is called with
+    each request once it has been answered, or has not been.
 
     Where a test freezes the time, the event loop's clock stands still too: what takes time lasts until time is moved.
     """
@@ -118,6 +119,7 @@ class InverterSimulator:
         self.firmware = FIRMWARE
         self.delay = delay
         self.hang = HANG
+        self.slow = SLOW
         self.second_client: SecondClient = second_client
         self.unknown: Unknown = unknown
         self.lacking: set[int] = set()
@@ -294,6 +296,7 @@ class InverterSimulator:
             request,
             self.clock.now(),
             sleep=self.sleep,
+            slow=self.slow,
             framing=self.framing,
             idle=now - connection.quiet_since,
         )
