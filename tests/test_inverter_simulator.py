@@ -667,7 +667,7 @@ async def test_the_unit_can_be_chosen() -> None:
         (struct.pack(">BHH", 3, 65535, 2), 2),
         (struct.pack(">BHH", 6, 11000, 1), 2),
         (struct.pack(">BHH", 6, 12345, 1), 2),
-        (struct.pack(">BHHB", 16, 52502, 124, 248) + bytes(248), 3),
+        (struct.pack(">BHHB", 16, 11000, 124, 248) + bytes(248), 3),
         (struct.pack(">BHHBH", 16, 52502, 2, 2, 1), 3),
         (struct.pack(">BHHBHHHHH", 16, 52502, 5, 10, 1, 100, 1, 100, 1), 2),
     ],
