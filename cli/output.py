@@ -29,7 +29,7 @@ _UNITS: Final = (
 
 def print_json(data: Any) -> None:
     """Print data as JSON."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
 def print_readings(readings: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -18,6 +18,10 @@ class ConnectionHeldError(SourceConnectionError):
     """
 
 
+class ConnectionClosedError(SourceConnectionError):
+    """A connection that was in use is closed from the other side."""
+
+
 class RefusedError(ResponseError):
     """The inverter refuses to read these registers."""
 
@@ -37,5 +41,5 @@ class OtherInverterError(ResponseError):
     """
 
     def __init__(self, serial_number: str) -> None:
-        super().__init__("Another inverter than before answers at this address")
+        super().__init__("Another inverter than before answers there")
         self.serial_number = serial_number

@@ -17,9 +17,9 @@ from modbus_connection import (
     ServerDeviceBusyError,
 )
 
-from custom_components.mtec.sources import BusyError, ResponseError, SourceConnectionError, SourceError
+from custom_components.mtec.sources import BusyError, ResponseError, SourceError
 
-from .errors import ConnectionHeldError, NoAnswerError, RefusedError, UnreachableError
+from .errors import ConnectionClosedError, ConnectionHeldError, NoAnswerError, RefusedError, UnreachableError
 from .registers import Block
 
 _LONGEST: Final = 3
@@ -63,10 +63,14 @@ class Exchange:
         """The number of the link, another one after each reconnect; None while there is none."""
         return self._links if self._unit.connected else None
 
-    async def read(self, block: Block) -> dict[int, int | bool]:
-        """Read a block, and return its words by address. Raises SourceError."""
+    async def settle(self) -> None:
+        """Drop the link if an answer may still be under way because a read was cancelled."""
         if self._unsettled:
             await self.disconnect()
+
+    async def read(self, block: Block) -> dict[int, int | bool]:
+        """Read a block, and return its words by address. Raises SourceError."""
+        await self.settle()
         is_new = not self._unit.connected
         self._lost = False
         # Until the answer is there, in case that this task is cancelled.
@@ -77,7 +81,8 @@ class Exchange:
         except ModbusExceptionError as error:
             self._settled(is_new=is_new)
             raise _refusal(error) from error
-        except (ModbusError, TimeoutError) as error:
+        except (ModbusError, OSError) as error:
+            # An OSError of a connection that was closed while it was idle is not always turned into a ModbusError.
             failure = self._failure(error, is_new=is_new)
             await self.disconnect()
             raise failure from error
@@ -99,19 +104,21 @@ class Exchange:
         self._lost = True
         self._links += 1
 
-    def _failure(self, error: ModbusError | TimeoutError, *, is_new: bool) -> SourceError:
+    def _failure(self, error: ModbusError | OSError, *, is_new: bool) -> SourceError:
         """Return the error of a request that was not answered, or not with a frame that fits."""
         if isinstance(error, TimeoutError):
             return NoAnswerError(f"The inverter did not answer within {self._timeout:g} s")
         if isinstance(error, ModbusProtocolError):
             return ResponseError("The inverter sent a frame that does not fit the request")
-        if not isinstance(error, ModbusConnectionError):
+        if not isinstance(error, ModbusConnectionError | OSError):
             return ResponseError("The inverter sent an answer that makes no sense")
-        if not self._lost:
+        if not self._lost and isinstance(error, ModbusConnectionError):
             return UnreachableError("The inverter cannot be reached")
         if is_new:
-            return ConnectionHeldError("The connection was opened, but closed at once from the other side")
-        return SourceConnectionError("The inverter closed the connection")
+            return ConnectionHeldError(
+                "The connection was closed at once from the other side: another client seems to hold it"
+            )
+        return ConnectionClosedError("The inverter closed the connection")
 
 
 def _refusal(error: ModbusExceptionError) -> SourceError:

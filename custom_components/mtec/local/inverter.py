@@ -12,9 +12,16 @@ from typing import Any, Final
 from modbus_connection import ModbusUnit
 
 from custom_components.mtec.models import InverterIdentity, InverterReading
-from custom_components.mtec.sources import ResponseError, SourceConnectionError, SourceError
+from custom_components.mtec.sources import ResponseError, SourceError
 
-from .errors import NoAnswerError, NotAnInverterError, OtherInverterError, RefusedError, UnsupportedHardwareError
+from .errors import (
+    ConnectionClosedError,
+    NoAnswerError,
+    NotAnInverterError,
+    OtherInverterError,
+    RefusedError,
+    UnsupportedHardwareError,
+)
 from .exchange import USUAL, Exchange, Timing
 from .reading import inverter_reading
 from .registers import (
@@ -47,6 +54,7 @@ _NEARLY_MIDNIGHT: Final = time(23, 59, 40)
 _LONGEST_WAIT: Final = 60.0
 """Seconds to wait for midnight: the inverter's clock may stand still."""
 
+_NO_INVERTER: Final = "Something answers there, but it is no inverter of this kind"
 _SERIAL_NUMBER: Final = re.compile(r"(?=.*\d)[A-Z0-9-]{6,16}", re.IGNORECASE | re.ASCII)
 
 
@@ -143,7 +151,11 @@ class LocalInverter:
         if self._is_due(_HOUR):
             self._refused.clear()
             self._verified_link = None
-        await self._read(Status)
+        try:
+            await self._read(Status)
+        except ConnectionClosedError:
+            # While it was idle.
+            await self._read(Status)
         await self._read_if_due(_HOUR, EACH_HOUR)
         if not self._must_wait_for_midnight():
             await self._read_if_due(_MINUTE, (*EACH_MINUTE, *seldom))
@@ -182,6 +194,7 @@ class LocalInverter:
         actual = self._actual(kind)
         if actual in self._refused:
             return
+        await self._exchange.settle()
         if self._exchange.link is None or self._exchange.link != self._verified_link:
             await self._verify()
         try:
@@ -211,7 +224,7 @@ class LocalInverter:
         """Read a block on the link on which the serial number was read. Raises SourceError."""
         values = await self._fetch(kind)
         if self._exchange.link != self._verified_link:
-            raise SourceConnectionError("The connection was replaced while the inverter was read")
+            raise ConnectionClosedError("The connection was replaced while the inverter was read")
         return values
 
     def _actual(self, kind: type[Block]) -> type[Block]:
@@ -247,10 +260,10 @@ class LocalInverter:
         except ResponseError as error:
             if self.identity is not None:
                 raise
-            raise NotAnInverterError("Something answers, but not with a serial number") from error
+            raise NotAnInverterError(_NO_INVERTER) from error
         serial_number = str(values["serial_number"].value).strip()
         if not _SERIAL_NUMBER.fullmatch(serial_number):
-            raise NotAnInverterError("Something answers, but not with a serial number")
+            raise NotAnInverterError(_NO_INVERTER)
         self.serial_number, self._registers[SerialNumber] = serial_number, values
         return serial_number
 
@@ -259,7 +272,9 @@ class LocalInverter:
         try:
             await self._fetch(BatteryFlow)
         except RefusedError as error:
-            raise UnsupportedHardwareError("The inverter is of the second hardware generation") from error
+            raise UnsupportedHardwareError(
+                "The inverter is of the second hardware generation, which is not supported"
+            ) from error
         return InverterIdentity(
             serial_number=serial_number,
             model=None if model is None else model.name,
