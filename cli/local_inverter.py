@@ -15,7 +15,7 @@ from custom_components.mtec.local.inverter import LocalInverter
 from custom_components.mtec.local.link import Found, Framing, Link, links, probe
 from custom_components.mtec.local.registers import RegisterValue
 
-from .output import print_json, print_readings
+from .output import data_of, print_json, print_readings
 from .stand_ins import StandIns
 
 _LOGGERS = ("modbus_connection", "tmodbus", "serialx")
@@ -44,7 +44,7 @@ async def show_local_inverter(stand_ins: StandIns, zone: tzinfo, arguments: argp
         try:
             reading = await inverter.reading()
             if not arguments.raw:
-                _print(found, {"reading": asdict(reading)}, stand_ins, as_json=arguments.json)
+                _print(found, {"reading": data_of(reading)}, stand_ins, as_json=arguments.json)
         finally:
             # What was read before an error is worth to be seen.
             if arguments.raw:
