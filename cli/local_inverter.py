@@ -40,7 +40,7 @@ async def show_local_inverter(stand_ins: StandIns, zone: tzinfo, arguments: argp
     found = await probe(open_unit, links(arguments.port, framing, arguments.unit))
     stand_ins.add("inverter-1", found.identity.serial_number)
     async with open_unit(found.link) as unit:
-        inverter = LocalInverter(unit, time_zone=zone, identity=found.identity)
+        inverter = LocalInverter(unit, time_zone=zone)
         try:
             reading = await inverter.reading()
             if not arguments.raw:

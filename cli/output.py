@@ -17,6 +17,8 @@ from .terminal import progress_bar
 _UNITS: Final = (
     ("power", "W"),
     ("energy", "kWh"),
+    ("today_", "kWh"),
+    ("total_", "kWh"),
     ("cell_voltage", "V"),
     ("voltage", "V"),
     ("current", "A"),

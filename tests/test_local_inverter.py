@@ -190,6 +190,8 @@ THREE_PHASE_READING = InverterReading(
 
 NO_BATTERY: Image = THREE_PHASE | image_of({30254: [0] * 6, 33000: [0] * 16, 32005: [0, 0], 31003: [0, 0]})
 
+NO_METER: Image = THREE_PHASE | image_of({10994: [0] * 12, 31000: [0, 0], 31102: [0] * 4})
+
 SINGLE_PHASE: Image = THREE_PHASE | image_of(
     {
         10008: [31 << 8 | 8],
@@ -425,6 +427,22 @@ async def test_reading_without_a_battery(inverter: LocalInverter) -> None:
     assert (reading.today.battery_charge, reading.total.battery_discharge) == (None, None)
     assert reading.today.consumption == pytest.approx(4.5 + 25.6 - 12.3)
     assert inverter.dropped == {}
+
+
+@with_image(NO_METER)
+async def test_reading_without_a_meter(inverter: LocalInverter) -> None:
+    reading = await inverter.reading()
+    assert (reading.power, reading.grid_power, reading.consumption_power) == (3500, None, None)
+    assert reading.phases[2] == replace(THREE_PHASE_READING.phases[2], grid_power=None)
+    for energies in (reading.today, reading.total):
+        assert (energies.grid_import, energies.grid_export, energies.consumption) == (None, None, None)
+    assert reading.today.pv == 25.6
+
+
+@with_image(THREE_PHASE | image_of({11000: [0, 0]}))
+async def test_meter_without_a_flow_is_one(inverter: LocalInverter) -> None:
+    reading = await inverter.reading()
+    assert (reading.grid_power, reading.consumption_power) == (0, 3500)
 
 
 @with_image(THREE_PHASE | {33000: 0})
@@ -682,6 +700,17 @@ async def test_model_without_an_answer_is_requested_once(inverter: LocalInverter
     assert [start for start, _ in server.requests].count(10008) == 1
     # The link on which an answer was missing is not used again.
     assert server.connections == 2
+
+
+async def test_model_without_an_answer_is_requested_once_even_if_what_follows_fails(
+    inverter: LocalInverter, server: Server
+) -> None:
+    server.always = {10008: Fault(silent=True)}
+    server.faults = {30254: [Fault(reset=True)]}
+    with pytest.raises(SourceConnectionError):
+        await inverter.reading()
+    assert (await inverter.reading()).pv_power == 5200
+    assert [start for start, _ in server.requests].count(10008) == 1
 
 
 async def test_connection_is_released_between_readings(unit: ModbusUnit, server: Server, seconds: Seconds) -> None:
@@ -1068,6 +1097,7 @@ async def test_command_prints_the_reading(run: Run) -> None:
     shown = dict(line.strip().rsplit("  ", 1) for line in lines if "  " in line.strip())
     assert {name.strip(): value.strip() for name, value in shown.items()}["pv power"] == "5200 W"
     assert any(line.split() == ["battery", "temperature", "-0.5", "°C"] for line in lines)
+    assert any(line.split() == ["today", "pv", "25.6", "kWh"] for line in lines)
     assert any(line.split() == ["measured", "2026-06-15", "12:02:30+02:00"] for line in lines)
 
 
@@ -1084,6 +1114,7 @@ async def test_command_prints_registers_and_what_became_of_them(run: Run, server
     code, out, err = await run("--raw")
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()[1:]]
+    assert ["10008", "1e03", "model", "7683"] in lines
     assert ["11000", "0000", "0384", "meter", "power", "900", "W"] in lines
     assert ["33003", "fffb", "battery", "temperature", "-0.5", "°C"] in lines
     assert ["33000", "ffff", "state", "of", "charge", "dropped"] in lines

@@ -194,9 +194,7 @@ class LocalInverter:
         actual = self._actual(kind)
         if actual in self._refused:
             return
-        await self._exchange.settle()
-        if self._exchange.link is None or self._exchange.link != self._verified_link:
-            await self._verify()
+        await self._ensure_verified()
         try:
             self._registers[kind] = values = await self._fetch_of_verified(actual)
         except (RefusedError, NoAnswerError) as error:
@@ -237,6 +235,12 @@ class LocalInverter:
         block = self._blocks.setdefault(kind, kind(self._unit))
         words = await self._exchange.read(block)
         return register_values(block, words, self.identity.rated_power if self.identity else None)
+
+    async def _ensure_verified(self) -> None:
+        """Read who answers if the link is new. Raises SourceError."""
+        await self._exchange.settle()
+        if self._exchange.link is None or self._exchange.link != self._verified_link:
+            await self._verify()
 
     async def _verify(self) -> InverterIdentity:
         """Read who answers on this link. Raises SourceError."""

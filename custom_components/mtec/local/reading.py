@@ -20,6 +20,9 @@ _TEMPERATURES: Final = (1, 2, 3, 4)
 _MOST_STRINGS: Final = 6
 _FAULTS: Final = (1, 2, 3)
 
+_OF_BATTERY: Final = ("battery_voltage", "state_of_charge")
+_OF_METER: Final = ("meter_power", "meter_import_total", "meter_export_total")
+
 type Values = Mapping[str, Any]
 """Values of registers by name. What was not read, or dropped, is missing or None."""
 
@@ -30,12 +33,14 @@ def inverter_reading(values: Values, energies: Values, *, phases: int | None, ti
     `energies` are the values when the energies were read last. `phases` is how many the model has, None if it is not
     known.
     """
-    has_battery = bool(values.get("battery_voltage") != 0 or values.get("state_of_charge") != 0)
-    grid_power = _negated(values.get("meter_power"))
+    # What is not connected reads as zeros.
+    has_battery = any(values.get(name) != 0 for name in _OF_BATTERY)
+    has_meter = any(values.get(name) != 0 for name in _OF_METER)
+    grid_power = _negated(values.get("meter_power")) if has_meter else None
     numbers = range(1, (phases or _phases_in_use(values)) + 1)
     return InverterReading(
         battery=_battery(values) if has_battery else BatteryReading(),
-        phases={number: _phase(values, number) for number in numbers},
+        phases={number: _phase(values, number, has_meter=has_meter) for number in numbers},
         strings=dict(_strings(values)),
         temperatures=_numbered(values, "temperature", _TEMPERATURES),
         power=values.get("power"),
@@ -47,8 +52,8 @@ def inverter_reading(values: Values, energies: Values, *, phases: int | None, ti
         work_status=values.get("work_status"),
         backup_power=values.get("backup_power"),
         backup_phases={number: backup for number in numbers if (backup := _backup(values, number)) != BackupReading()},
-        today=_energies(energies, "today", has_battery=has_battery),
-        total=_energies(energies, "total", has_battery=has_battery),
+        today=_energies(energies, "today", has_battery=has_battery, has_meter=has_meter),
+        total=_energies(energies, "total", has_battery=has_battery, has_meter=has_meter),
         faults=_numbered(values, "faults", _FAULTS),
         measured=_aware(energies.get("clock"), time_zone),
     )
@@ -79,12 +84,12 @@ def _phases_in_use(values: Values) -> int:
     return len(_PHASES) if any(values.get(f"phase_voltage_{number}") for number in _PHASES[1:]) else 1
 
 
-def _phase(values: Values, number: int) -> PhaseReading:
+def _phase(values: Values, number: int, *, has_meter: bool) -> PhaseReading:
     return PhaseReading(
         inverter_power=values.get(f"inverter_power_{number}"),
         voltage=values.get(f"phase_voltage_{number}"),
         current=values.get(f"phase_current_{number}"),
-        grid_power=_negated(values.get(f"meter_power_{number}")),
+        grid_power=_negated(values.get(f"meter_power_{number}")) if has_meter else None,
     )
 
 
@@ -108,7 +113,7 @@ def _strings(values: Values) -> Iterator[tuple[int, StringReading]]:
             yield number, string
 
 
-def _energies(values: Values, period: str, *, has_battery: bool) -> Energies:
+def _energies(values: Values, period: str, *, has_battery: bool, has_meter: bool) -> Energies:
     grid_import, grid_export = values.get(f"grid_import_{period}"), values.get(f"grid_export_{period}")
     charge, discharge = values.get(f"battery_charge_{period}"), values.get(f"battery_discharge_{period}")
     pv = values.get(f"pv_{period}")
@@ -116,11 +121,11 @@ def _energies(values: Values, period: str, *, has_battery: bool) -> Energies:
     consumption = _sum(grid_import, pv, discharge, _negated(grid_export), _negated(charge))
     return Energies(
         pv=pv,
-        grid_import=grid_import,
-        grid_export=grid_export,
+        grid_import=grid_import if has_meter else None,
+        grid_export=grid_export if has_meter else None,
         battery_charge=charge if has_battery else None,
         battery_discharge=discharge if has_battery else None,
-        consumption=None if consumption is None else round(max(consumption, 0.0), 1),
+        consumption=None if consumption is None or not has_meter else round(max(consumption, 0.0), 1),
         backup=values.get(f"backup_{period}"),
     )
 
