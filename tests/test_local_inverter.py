@@ -5,7 +5,7 @@ The image, the ranges and the expected readings are written down from the refere
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 import json
@@ -672,7 +672,7 @@ async def test_refused_optional_registers_are_left_out_for_an_hour(
     )
     for seconds.now in (0, 60):
         assert await inverter.reading() == expected
-    assert [start for start, _ in server.requests if start in server.always] == [10011, 32005, 10120, 33016]
+    assert [start for start, _ in server.requests if start in server.always] == [10120, 33016, 10011, 32005]
     server.always.clear()
     assert await fresh_reading(inverter) == THREE_PHASE_READING
 
@@ -1039,13 +1039,15 @@ async def test_probing_leaves_no_connection(server: Server) -> None:
 
 
 async def test_probing_raises_what_opening_raises() -> None:
-    @asynccontextmanager
-    async def refused(link: Link) -> AsyncIterator[ModbusUnit]:
-        raise LookupError("in use with other settings")
-        yield
+    class InUse(AbstractAsyncContextManager[ModbusUnit]):
+        async def __aenter__(self) -> ModbusUnit:
+            raise LookupError("in use with other settings")
+
+        async def __aexit__(self, *_: object) -> None:
+            """Nothing was opened."""
 
     with pytest.raises(LookupError):
-        await probe(refused)
+        await probe(lambda _: InUse())
 
 
 def test_links_of_what_is_known() -> None:

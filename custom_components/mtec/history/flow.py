@@ -17,12 +17,11 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.coordinator import MtecConfigEntry
 from custom_components.mtec.errors import homeassistant_error
 from custom_components.mtec.models import Station
 from custom_components.mtec.sources import SourceError
-from custom_components.mtec.stations import followed_stations
 
 from .importer import Phase, Report, Resolution
 from .manager import RunningImport, async_import_manager
@@ -46,7 +45,7 @@ class ImportHistoryFlow(OptionsFlow):
         """Ask for the stations to import, the first day and the resolution, and start the imports."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
-        stations = followed_stations(self.config_entry)
+        stations = self.config_entry.runtime_data.stations
         if running := [each for id_, each in async_import_manager(self.hass).running.items() if id_ in stations]:
             self._imports = running
             return await self.async_step_import_running()

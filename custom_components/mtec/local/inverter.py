@@ -156,9 +156,10 @@ class LocalInverter:
         except ConnectionClosedError:
             # While it was idle.
             await self._read(Status)
-        await self._read_if_due(_HOUR, EACH_HOUR)
+        # Soon after the clock.
         if not self._must_wait_for_midnight():
             await self._read_if_due(_MINUTE, (*EACH_MINUTE, *seldom))
+        await self._read_if_due(_HOUR, EACH_HOUR)
         for kind in MOVING:
             if kind is not Status and kind not in seldom:
                 await self._read(kind)
