@@ -853,20 +853,23 @@ async def test_other_inverter_after_a_reconnect(inverter: LocalInverter, server:
 
 
 async def test_other_inverter_behind_a_connection_that_is_replaced_during_a_reading(
-    inverter: LocalInverter, server: Server
+    unit: ModbusUnit, server: Server
 ) -> None:
-    """The library reconnects by itself."""
+    """In the pause before the last request, in which the library reconnects by itself."""
+    inverter = LocalInverter(unit, time_zone=BERLIN, timing=Timing(timeout=0.5, spacing=0.05))
     await inverter.reading()
 
     def swap() -> None:
-        server.image |= image_of({10000: text(OTHER_SERIAL_NUMBER), 11028: words(1), 33000: [100]})
+        server.image |= image_of({10000: text(OTHER_SERIAL_NUMBER), 33000: [100]})
         server.drop_connections()
 
-    server.faults = {10100: [Fault(after=swap)]}
+    server.faults = {30230: [Fault(after=swap)]}
     for _ in range(2):
         with pytest.raises(SourceError):
             await inverter.reading()
-    assert not [each for each in inverter.registers() if each.value == 1.0]
+    assert server.requests[-2:] == [(33000, 16), (10000, 8)]
+    assert not [each for each in inverter.registers() if (each.name, each.value) == ("state_of_charge", 1)]
+    inverter.close()
 
 
 async def test_other_inverter_on_the_same_connection_is_noticed_within_an_hour(
