@@ -9,6 +9,8 @@ import platform
 import time
 from typing import Final
 
+from scripts.benchmark_export import memory
+from scripts.benchmark_home import homes
 from scripts.benchmark_portal import command_line, day_of_a_home, day_of_an_inverter, parsing
 from scripts.benchmark_table import Row, table
 
@@ -19,6 +21,8 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "inverter-day": day_of_an_inverter,
     "home-day": day_of_a_home,
     "command-line": command_line,
+    "home": homes,
+    "export": memory,
 }
 """The measurements, by their name on the command line."""
 
