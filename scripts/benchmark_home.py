@@ -3,10 +3,9 @@
 import asyncio
 from asyncio import events
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 import json
 from pathlib import Path
 import subprocess
@@ -16,13 +15,8 @@ from time import perf_counter, process_time, thread_time
 from typing import Any, Self
 
 import aiohttp
-from homeassistant import bootstrap, loader
-from homeassistant.components.recorder import DOMAIN as RECORDER
-from homeassistant.config_entries import SOURCE_USER, ConfigEntries
-from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_URL, EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
+from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, EventStateChangedData, EventStateReportedData, HomeAssistant, callback
-from homeassistant.helpers import recorder as recorder_helper
-from homeassistant.helpers.aiohttp_client import DATA_RESOLVER
 from homeassistant.setup import async_setup_component
 
 from custom_components.mtec import portal_client
@@ -30,8 +24,8 @@ from custom_components.mtec.account import Account
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.portal import rate_limiter
 from scripts.benchmark_table import Row
-from tests.household import Names
-from tests.portal_simulator import HOUSE, PortalSimulator, Station
+from tests.household import Household, Names, home_assistant
+from tests.portal_simulator import HOUSE, PortalSimulator, copies_of
 
 EMAIL, PASSWORD = "family@example.com", "sunshine"
 STATIONS = (1, 10, 50)
@@ -39,27 +33,11 @@ POLLS = 10
 COMPONENTS = Path(__file__).parent.parent / "custom_components"
 
 
-def stations(count: int) -> list[Station]:
-    """Return stations like the house's, each with one inverter."""
-    return [
-        Station(
-            replace(
-                HOUSE,
-                station_id=f"{1000 + number}",
-                name=f"House {number}",
-                installed=date(2026, 6, 1),
-                inverters=(replace(HOUSE.inverters[0], device_id=f"9{number}", serial=f"EB{number:04}"),),
-            )
-        )
-        for number in range(count)
-    ]
-
-
 async def serve(count: int, generation: int) -> None:
     """Serve a portal with some stations, in which a minute passes each second. Print its address."""
     async with PortalSimulator(now=datetime(2026, 6, 15, 9, 0, tzinfo=UTC)) as portal:
         portal.speaks = {generation}
-        portal.accounts[EMAIL].stations[:] = stations(count)
+        portal.accounts[EMAIL].stations[:] = copies_of(HOUSE, count)
         print(portal.url, flush=True)
         while True:
             await asyncio.sleep(1)
@@ -92,39 +70,16 @@ class Blocks:
         events.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001
 
 
-@asynccontextmanager
-async def home_assistant(folder: Path) -> AsyncGenerator[HomeAssistant]:
-    """Start Home Assistant with a recorder, but without the integration."""
-    if not (folder / "custom_components").exists():
-        (folder / "custom_components").symlink_to(COMPONENTS)
-    hass = HomeAssistant(str(folder))
-    hass.config.skip_pip = True
-    hass.config_entries = ConfigEntries(hass, {})
-    hass.data[str(DATA_RESOLVER)] = Names()
-    loader.async_setup(hass)
-    await bootstrap.async_load_base_functionality(hass)
-    await hass.config.async_load()
-    await hass.config.async_update(time_zone="Europe/Berlin")
-    recorder_helper.async_initialize_recorder(hass)
-    await async_setup_component(hass, RECORDER, {RECORDER: {"db_url": f"sqlite:///{folder}/home.db"}})
-    await async_setup_component(hass, "sensor", {})
-    await async_setup_component(hass, "binary_sensor", {})
-    try:
-        yield hass
-    finally:
-        await hass.async_stop(force=True)
-
-
-async def add_account(hass: HomeAssistant, url: str) -> None:
-    """Set up the account in the dialog."""
+async def set_up(hass: HomeAssistant) -> float:
+    """Set the integration up, and return the seconds that Home Assistant waits for it."""
+    started = perf_counter()
     await async_setup_component(hass, DOMAIN, {})
-    await hass.async_start()
-    flows = hass.config_entries.flow
-    flow = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
-    await flows.async_configure(flow["flow_id"], {"next_step_id": "account"})
-    typed = {CONF_EMAIL: EMAIL, CONF_PASSWORD: PASSWORD, "portal": {CONF_URL: url}}
-    await flows.async_configure(flow["flow_id"], typed)
-    await hass.async_block_till_done(wait_background_tasks=True)
+    return perf_counter() - started
+
+
+def home(folder: Path) -> AbstractAsyncContextManager[HomeAssistant]:
+    """Provide Home Assistant on what it left in a folder."""
+    return home_assistant(folder, HOUSE.time_zone, {}, Names())
 
 
 async def polls(hass: HomeAssistant, account: Account) -> dict[str, float]:
@@ -174,19 +129,21 @@ async def bare_requests(url: str, account: Account) -> float:
         return (process_time() - started) * 1000 / len(bodies)
 
 
-async def measure(count: int, generation: int, url: str) -> dict[str, float]:
+async def measure(url: str) -> dict[str, float]:
     """Return the figures of a Home Assistant with an account of some stations."""
     # The budget of requests would only make the benchmark slow: it uses no CPU.
     vars(rate_limiter)["REQUESTS_A_MINUTE"] = 1_000_000
     vars(portal_client)["PAUSE"] = 0
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, TemporaryDirectory() as empty:
         folder = Path(name)
-        async with home_assistant(folder) as hass:
-            started = perf_counter()
-            await async_setup_component(hass, DOMAIN, {})
-            without = perf_counter() - started
-            await add_account(hass, url)
-        async with home_assistant(folder) as hass:
+        async with home(folder) as hass:
+            await set_up(hass)
+            await hass.async_start()
+            await Household(hass).add_account(url, EMAIL, PASSWORD)
+        # By now all modules are loaded, with and without an account.
+        async with home(Path(empty)) as hass:
+            without = await set_up(hass)
+        async with home(folder) as hass:
             async with aiohttp.ClientSession() as http:
                 started = perf_counter()
                 async with http.get(url) as response:
@@ -194,12 +151,10 @@ async def measure(count: int, generation: int, url: str) -> dict[str, float]:
                 request = perf_counter() - started
             first = Blocks()
             with first:
-                started = perf_counter()
-                await async_setup_component(hass, DOMAIN, {})
-                with_entry = perf_counter() - started
+                with_entry = await set_up(hass)
                 await hass.async_start()
                 await hass.async_block_till_done(wait_background_tasks=True)
-            account: Account = hass.config_entries.async_entries(DOMAIN)[0].runtime_data
+            account = Household(hass).entry.runtime_data
             found = await polls(hass, account)
             bare = await bare_requests(url, account) * found["requests"]
     return found | {
@@ -220,7 +175,7 @@ def figures(count: int, generation: int) -> dict[str, Any]:
         try:
             url = "" if portal.stdout is None else portal.stdout.readline().strip()
             done = subprocess.run(  # noqa: S603
-                [*words, "measure", str(count), str(generation), url], capture_output=True, text=True, check=True
+                [*words, "measure", url], capture_output=True, text=True, check=True
             )
         finally:
             portal.terminate()
@@ -230,23 +185,23 @@ def figures(count: int, generation: int) -> dict[str, Any]:
 
 def _rows(version: int, count: int) -> list[Row]:
     found = figures(count, version)
-    home = f"version {version}, {count} station{'s' if count > 1 else ''}"
+    which = f"version {version}, {count} station{'s' if count > 1 else ''}"
     writes = found["changed"] + found["unchanged"]
     return [
         Row(
-            f"{home}: start of Home Assistant held up, beyond one without an account and two requests",
+            f"{which}: start of Home Assistant held up, beyond one without an account and two requests",
             f"{max(0.0, found['start_s'] - found['start_without_s'] - 2 * found['request_s']):.2f} s",
             goal="under 0.3 s",
         ),
         Row(
-            f"{home}: processor time of a poll of {found['requests']:.0f} requests / the same requests alone",
+            f"{which}: processor time of a poll of {found['requests']:.0f} requests / the same requests alone",
             f"{found['poll_ms']:.1f} ms",
             f"{found['poll_ms'] / found['bare_ms']:.2f}",
         ),
-        Row(f"{home}: longest block of the event loop, polls", f"{found['longest_block_ms']:.1f} ms", goal="5 ms"),
-        Row(f"{home}: longest block of the event loop, start", f"{found['start_block_ms']:.1f} ms", goal="5 ms"),
+        Row(f"{which}: longest block of the event loop, polls", f"{found['longest_block_ms']:.1f} ms", goal="5 ms"),
+        Row(f"{which}: longest block of the event loop, start", f"{found['start_block_ms']:.1f} ms", goal="5 ms"),
         Row(
-            f"{home}: state writes that change nothing / all",
+            f"{which}: state writes that change nothing / all",
             f"{found['unchanged']} of {writes}",
             f"{found['unchanged'] / max(writes, 1):.2f}",
             "under 0.10",
@@ -263,5 +218,5 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["serve", count, generation]:
             asyncio.run(serve(int(count), int(generation)))
-        case ["measure", count, generation, url]:
-            print(json.dumps(asyncio.run(measure(int(count), int(generation), url))))
+        case ["measure", url]:
+            print(json.dumps(asyncio.run(measure(url))))

@@ -99,8 +99,10 @@ class Household:
 
 
 @asynccontextmanager
-async def household(folder: Path, time_zone: str, recorded: Iterable[str], names: Names) -> AsyncGenerator[Household]:
-    """Start Home Assistant on what it left in a folder, and stop it. It records some entities."""
+async def home_assistant(
+    folder: Path, time_zone: str, recorder: dict[str, Any], names: Names
+) -> AsyncGenerator[HomeAssistant]:
+    """Provide Home Assistant on what it left in a folder, with a recorder, before it starts. Stop it at the end."""
     if not (folder / "custom_components").exists():
         (folder / "custom_components").symlink_to(_COMPONENTS)
     hass = HomeAssistant(str(folder))
@@ -112,25 +114,28 @@ async def household(folder: Path, time_zone: str, recorded: Iterable[str], names
     await hass.config.async_load()
     await hass.config.async_update(time_zone=time_zone)
     recorder_helper.async_initialize_recorder(hass)
-    config: dict[str, Any] = {
-        "db_url": f"sqlite:///{folder}/home-assistant.db",
-        "commit_interval": 0,
-        "auto_purge": False,
-        "include": {"entities": list(recorded)},
-    }
+    config = {"db_url": f"sqlite:///{folder}/home-assistant.db"} | recorder
     assert await async_setup_component(hass, RECORDER, {RECORDER: config})
     await async_setup_component(hass, "sensor", {})
-    await async_setup_component(hass, DOMAIN, {})
-    await hass.async_start()
-    await hass.async_block_till_done()
-    home = Household(hass)
-    # The recorder makes up for what it missed, which has to be over before time goes on.
-    await home.recorded()
     try:
-        yield home
+        yield hass
     finally:
         await hass.async_block_till_done()
         await hass.async_stop(force=True)
         # Home Assistant leaves a note on the event loop that it is over, which here goes on.
         vars(hass.loop).pop("_shutdown_run_callback_threadsafe", None)
         dt_util.set_default_time_zone(UTC)
+
+
+@asynccontextmanager
+async def household(folder: Path, time_zone: str, recorded: Iterable[str], names: Names) -> AsyncGenerator[Household]:
+    """Start Home Assistant on what it left in a folder, and stop it. It records some entities."""
+    recorder = {"commit_interval": 0, "auto_purge": False, "include": {"entities": list(recorded)}}
+    async with home_assistant(folder, time_zone, recorder, names) as hass:
+        await async_setup_component(hass, DOMAIN, {})
+        await hass.async_start()
+        await hass.async_block_till_done()
+        home = Household(hass)
+        # The recorder makes up for what it missed, which has to be over before time goes on.
+        await home.recorded()
+        yield home

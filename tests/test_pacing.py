@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -41,7 +40,7 @@ from tests.clients import BERLIN, CREDENTIALS
 from tests.conftest import FAMILY, NOON, SetUp
 from tests.home import Home, add_account, entry_at, most_in, reload
 from tests.odd_portal import odd_portal, success
-from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, Station
+from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, copies_of
 from tests.portal_simulator.faults import Fault, InsteadError, Strike
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -385,25 +384,10 @@ async def test_two_entries_on_the_same_portal_share_one_pace(home: Home, set_up:
     assert not home.unavailable()
 
 
-def _barns(count: int) -> list[Station]:
-    return [
-        Station(
-            replace(
-                BARN,
-                station_id=f"{number}",
-                name=f"Barn {number}",
-                installed=date(2026, 6, 1),
-                inverters=(replace(BARN.inverters[0], device_id=f"9{number}", serial=f"EB{number}"),),
-            )
-        )
-        for number in range(1, count + 1)
-    ]
-
-
 async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> None:
     """It says so once, and the portal is asked no more than the budget allows."""
     simulator = home.simulator
-    simulator.accounts[FAMILY].stations[:] = _barns(24)
+    simulator.accounts[FAMILY].stations[:] = copies_of(BARN, 24)
     entry = await set_up(FAMILY)
     interval = entry.runtime_data.interval
     assert interval == timedelta(seconds=116)

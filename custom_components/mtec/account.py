@@ -146,8 +146,7 @@ class Account(DataUpdateCoordinator[Listing]):
             with self.rate_limiter.foreground():
                 await (self._async_poll if self._is_started else self._async_start)()
         except AuthenticationError as error:
-            for coordinator in self.in_turn():
-                coordinator.async_set_unavailable()
+            self._async_set_unavailable()
             if self._is_demo:
                 raise update_failed(error) from error
             raise ConfigEntryAuthFailed(translation_domain=DOMAIN, translation_key="authentication") from error
@@ -245,12 +244,17 @@ class Account(DataUpdateCoordinator[Listing]):
         coordinators, live = self.in_turn(), self._live_coordinators()
         async_note_errors(self.hass, self.config_entry.entry_id, [each.error for each in coordinators])
         if live and not any(each.last_update_success for each in live):
-            for coordinator in coordinators:
-                coordinator.async_set_unavailable()
+            self._async_set_unavailable()
             cause = next((each.error for each in live if each.error is not None), None)
             raise update_failed(cause) from cause
         self._poll.log_availability(coordinators)
         self._remember_generation()
+
+    @callback
+    def _async_set_unavailable(self) -> None:
+        """Make all data unavailable until the next successful refresh."""
+        for coordinator in self.in_turn():
+            coordinator.async_set_unavailable()
 
     def _remember_generation(self) -> None:
         """Store the version of the portal's API for the next start."""

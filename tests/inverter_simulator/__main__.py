@@ -1,33 +1,12 @@
 """Runs the simulated inverter by itself."""
 
 import argparse
-import asyncio
-from datetime import UTC, datetime
-import signal
-import sys
+
+from tests.simulator import faults_of, moment, number_in, port, run
 
 from .faults import FAULTS
 from .frames import FRAMINGS
 from .server import DELAY, PLANTS, InverterSimulator, find_inverter
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError
-    return port
-
-
-def _unit(text: str) -> int:
-    unit = int(text)
-    if not 1 <= unit <= 255:
-        raise ValueError
-    return unit
 
 
 def _seconds(text: str) -> tuple[float, float]:
@@ -36,14 +15,6 @@ def _seconds(text: str) -> tuple[float, float]:
     if not 0 <= delay[0] <= delay[1]:
         raise ValueError
     return delay
-
-
-def _faults(text: str) -> dict[str, float]:
-    pairs = (part.partition("=") for part in text.split(","))
-    faults = {name.strip(): float(probability or 1) for name, _, probability in pairs}
-    if not faults.keys() <= FAULTS.keys() or not all(0 <= probability <= 1 for probability in faults.values()):
-        raise ValueError
-    return faults
 
 
 def _serial(text: str) -> str:
@@ -69,7 +40,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--port",
-        type=_port,
+        type=port,
         default=0,
         help="port to listen on (default: 0, any free one); a real stick has 502, or 5743 with older firmware",
     )
@@ -92,11 +63,14 @@ def _arguments() -> argparse.Namespace:
         help="rtu: RTU frames with CRC over TCP, as the stick has them (default); tcp: Modbus/TCP",
     )
     parser.add_argument(
-        "--unit", type=_unit, metavar="N", help="unit that it answers as (default: 252 for rtu, 255 for tcp)"
+        "--unit",
+        type=number_in(1, 255),
+        metavar="N",
+        help="unit that it answers as (default: 252 for rtu, 255 for tcp)",
     )
     parser.add_argument(
         "--now",
-        type=_moment,
+        type=moment,
         metavar="ISO-TIME",
         help="moment at which the inverter's clock starts, such as 2026-06-21T12:00+02:00; UTC if it names no offset "
         "(default: the system's time)",
@@ -126,7 +100,7 @@ def _arguments() -> argparse.Namespace:
         "--fault",
         "--faults",
         dest="faults",
-        type=_faults,
+        type=faults_of(FAULTS),
         default={},
         metavar="NAME[=PROBABILITY],...",
         help="what goes wrong, each with the probability that it strikes a request (default: 1), such as "
@@ -135,36 +109,31 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with InverterSimulator(
-        PLANTS.get(arguments.plant),
-        arguments.serial_number,
-        seed=arguments.seed,
-        now=arguments.now,
-        running=True,
-        port=arguments.port,
-        framing=arguments.framing,
-        unit=arguments.unit,
-        delay=arguments.delay,
-        second_client=arguments.second_client,
-        unknown=arguments.unknown_registers,
-    ) as simulator:
-        for name, probability in arguments.faults.items():
-            simulator.faults.add(name, probability=probability, seed=arguments.seed)
-        sys.stdout.write(f"{simulator.address}\n")
-        sys.stdout.flush()
-        await stopped.wait()
-
-
 def main() -> None:
     """Serve until told to stop."""
-    try:
-        asyncio.run(_serve(_arguments()))
-    except OSError as error:
-        sys.exit(f"The simulator cannot listen: {error.strerror}")
+    arguments = _arguments()
+
+    def prepare(simulator: InverterSimulator) -> str:
+        for name, probability in arguments.faults.items():
+            simulator.faults.add(name, probability=probability, seed=arguments.seed)
+        return simulator.address
+
+    run(
+        lambda: InverterSimulator(
+            PLANTS.get(arguments.plant),
+            arguments.serial_number,
+            seed=arguments.seed,
+            now=arguments.now,
+            running=True,
+            port=arguments.port,
+            framing=arguments.framing,
+            unit=arguments.unit,
+            delay=arguments.delay,
+            second_client=arguments.second_client,
+            unknown=arguments.unknown_registers,
+        ),
+        prepare,
+    )
 
 
 if __name__ == "__main__":

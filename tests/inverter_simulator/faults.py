@@ -1,12 +1,13 @@
 """What goes wrong at the simulated inverter, when it is told to."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
+from typing import Unpack
 
 from tests.portal_simulator import BARN, CABIN, plant_of
+from tests.simulator import Plans, When
 
 from .frames import Framing
 from .modbus import (
@@ -229,93 +230,23 @@ FAULTS: dict[str, Fault] = {
 """All faults of the inverter by their names."""
 
 
-@dataclass(kw_only=True)
-class _Plan:
-    """A fault that is to strike, and when."""
+class Faults(Plans[Request | None]):
+    """The faults of an inverter, which strike requests and, as None, new connections."""
 
-    name: str
-    matching: Callable[[Request], bool]
-    times: int | None
-    since: datetime | None
-    until: datetime | None
-    probability: float
-    random: Random
-    goes_on_until: datetime | None = None
-    began: datetime | None = None
-
-    def strikes(self, request: Request | None, now: datetime) -> bool:
-        if not FAULTS[self.name].on(request) or (request is not None and not self.matching(request)):
-            return False
-        if self.goes_on_until is not None and now < self.goes_on_until:
-            return True
-        if self.goes_on_until is not None:
-            self.began = None
-        if not self._is_due(now):
-            return False
-        self._begin(now)
-        return True
-
-    def _is_due(self, now: datetime) -> bool:
-        return not (
-            self.times == 0
-            or (self.since is not None and now < self.since)
-            or (self.until is not None and now >= self.until)
-            or (self.probability < 1 and self.random.random() >= self.probability)
-        )
-
-    def _begin(self, now: datetime) -> None:
-        self.began = self.began or now
-        if self.times is not None:
-            self.times -= 1
-        lasts = FAULTS[self.name].lasts
-        if self.probability < 1 and lasts is not None:
-            self.goes_on_until = now + lasts if self.until is None else min(now + lasts, self.until)
-
-
-@dataclass
-class Faults:
-    """The faults of a simulator; several may strike a request at once. `struck` counts them by name."""
-
-    struck: Counter[str] = field(default_factory=Counter)
-    _plans: list[_Plan] = field(default_factory=list)
-
-    def add(
-        self,
-        name: str,
-        *,
-        matching: Callable[[Request], bool] = lambda _: True,
-        times: int | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        probability: float = 1.0,
-        seed: object = 1,
-    ) -> None:
-        """Let a fault strike.
-
-        It strikes the next `times` requests, or all, that are `matching`, from `since` until before `until` on the
-        simulator's clock, each with a probability.
-        """
-        if name not in FAULTS:
+    def add(self, name: str, *, matching: Callable[[Request], bool] = lambda _: True, **when: Unpack[When]) -> None:
+        """Let a fault strike requests that are `matching`. What was held back of answers is sent after `clear` too."""
+        if (fault := FAULTS.get(name)) is None:
             raise ValueError(f"There is no fault {name!r}")
-        self._plans.append(
-            _Plan(
-                name=name,
-                matching=matching,
-                times=times,
-                since=since,
-                until=until,
-                probability=probability,
-                random=Random(f"{seed} {name}"),  # noqa: S311
-            )
+        self.plan(
+            name,
+            lambda request: fault.on(request) and (request is None or matching(request)),
+            fault.lasts,
+            **when,
         )
-
-    def clear(self) -> None:
-        """Be well again, at once. What was held back of answers is still sent."""
-        self._plans.clear()
 
     def refuses_connection(self, now: datetime) -> bool:
         """Return whether a new connection is refused."""
-        return bool(self._striking(None, now))
+        return bool(self.striking(None, now))
 
     def strike(
         self,
@@ -328,7 +259,7 @@ class Faults:
         idle: float,
     ) -> list[Strike]:
         """Return what strikes a request."""
-        striking = self._striking(request, now)
+        striking = self.striking(request, now)
         request.faults = tuple(plan.name for plan in striking)
         return [
             Strike(
@@ -343,8 +274,3 @@ class Faults:
             )
             for plan in striking
         ]
-
-    def _striking(self, request: Request | None, now: datetime) -> list[_Plan]:
-        striking = [plan for plan in self._plans if plan.strikes(request, now)]
-        self.struck.update(plan.name for plan in striking)
-        return striking

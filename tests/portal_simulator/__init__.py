@@ -3,7 +3,7 @@
 from .clock import Clock
 from .faults import FAULTS, Faults
 from .plant import STEP, Energies, Inverter, InverterPowers, Plant, PlantDescription, Powers, plant_of
-from .plants import BARN, CABIN, FARM, HOUSE, Account, Station
+from .plants import BARN, CABIN, FARM, HOUSE, Account, Station, copies_of
 from .portal import Call
 from .server import PortalSimulator
 
@@ -26,5 +26,6 @@ __all__ = [
     "PortalSimulator",
     "Powers",
     "Station",
+    "copies_of",
     "plant_of",
 ]

@@ -1,36 +1,14 @@
 """Runs the simulated portal by itself."""
 
 import argparse
-import asyncio
-from datetime import UTC, datetime
-import signal
-import sys
+
+from tests.simulator import faults_of, moment, port, run
 
 from .faults import FAULTS
 from .plants import make_accounts
 from .server import PortalSimulator
 
 GENERATIONS = {"1": {1}, "2": {2}, "both": {1, 2}}
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError
-    return port
-
-
-def _faults(text: str) -> dict[str, float]:
-    pairs = (part.partition("=") for part in text.split(","))
-    faults = {name.strip(): float(probability or 1) for name, _, probability in pairs}
-    if not faults.keys() <= FAULTS.keys() or not all(0 <= probability <= 1 for probability in faults.values()):
-        raise ValueError
-    return faults
 
 
 def _arguments() -> argparse.Namespace:
@@ -43,7 +21,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--port", type=_port, default=0, help="port to listen on (default: 0, any free one)")
+    parser.add_argument("--port", type=port, default=0, help="port to listen on (default: 0, any free one)")
     parser.add_argument(
         "--generation",
         choices=GENERATIONS,
@@ -53,14 +31,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="number that chooses weather and households (default: 1)")
     parser.add_argument(
         "--now",
-        type=_moment,
+        type=moment,
         metavar="ISO-TIME",
         help="moment at which the portal's clock starts, such as 2026-06-21T12:00+02:00; UTC if it names no offset "
         "(default: the system's time)",
     )
     parser.add_argument(
         "--faults",
-        type=_faults,
+        type=faults_of(FAULTS),
         default={},
         metavar="NAME[=PROBABILITY],...",
         help="what goes wrong, each with the probability that it strikes a request (default: 1), such as "
@@ -70,27 +48,20 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with PortalSimulator(
-        arguments.seed, arguments.now, running=True, port=arguments.port, tls=arguments.tls
-    ) as simulator:
+def main() -> None:
+    """Serve until told to stop."""
+    arguments = _arguments()
+
+    def prepare(simulator: PortalSimulator) -> str:
         simulator.speaks = GENERATIONS[arguments.generation]
         for name, probability in arguments.faults.items():
             simulator.faults.add(name, probability=probability, seed=arguments.seed)
-        sys.stdout.write(f"{simulator.url}\n")
-        sys.stdout.flush()
-        await stopped.wait()
+        return simulator.url
 
-
-def main() -> None:
-    """Serve until told to stop."""
-    try:
-        asyncio.run(_serve(_arguments()))
-    except OSError as error:
-        sys.exit(f"The simulator cannot listen: {error.strerror}")
+    run(
+        lambda: PortalSimulator(arguments.seed, arguments.now, running=True, port=arguments.port, tls=arguments.tls),
+        prepare,
+    )
 
 
 if __name__ == "__main__":

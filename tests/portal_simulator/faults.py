@@ -1,9 +1,8 @@
 """Faults of the simulated portal."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 import json
@@ -11,9 +10,11 @@ from random import Random
 import re
 import socket
 import struct
-from typing import Any, override
+from typing import Any, Unpack, override
 
 from aiohttp import web
+
+from tests.simulator import Plans, When
 
 from .plant import Energies, Plant, Powers
 from .portal import AUTH_REFUSED, BUSY, LOGIN_REFUSED, Call, Portal, PortalError
@@ -402,98 +403,26 @@ FAULTS: dict[str, Fault] = {
 """All faults of the portal by their names. TLS is another: a simulator that is served with `tls`."""
 
 
-@dataclass(kw_only=True)
-class _Plan:
-    """A fault that is to strike, and when."""
+class Faults(Plans[Call]):
+    """The faults of a portal."""
 
-    name: str
-    matching: str
-    times: int | None
-    since: datetime | None
-    until: datetime | None
-    probability: float
-    random: Random
-    goes_on_until: datetime | None = None
-    began: datetime | None = None
-
-    def strikes(self, call: Call, now: datetime) -> bool:
-        """Return whether it strikes a request, which it then has done."""
-        if not FAULTS[self.name].on(call) or self.matching not in f"{call.path} {call.query} {call.body}":
-            return False
-        if self.goes_on_until is not None:
-            if now < self.goes_on_until:
-                return True
-            self.began = None
-        if not self._is_time(now) or not self._happens():
-            return False
-        self._begin(now)
-        return True
-
-    def _is_time(self, now: datetime) -> bool:
-        begun, over = self.since is None or self.since <= now, self.until is not None and self.until <= now
-        return begun and not over and self.times != 0
-
-    def _happens(self) -> bool:
-        return self.probability >= 1 or self.random.random() < self.probability
-
-    def _begin(self, now: datetime) -> None:
-        self.began = self.began or now
-        if self.times is not None:
-            self.times -= 1
-        lasts = FAULTS[self.name].lasts
-        if self.probability < 1 and lasts is not None:
-            end = now + lasts
-            self.goes_on_until = end if self.until is None else min(end, self.until)
-
-
-@dataclass
-class Faults:
-    """The faults of a simulator; several may strike a request at once. `struck` counts them by name."""
-
-    struck: Counter[str] = field(default_factory=Counter)
-    _plans: list[_Plan] = field(default_factory=list)
-
-    def add(
-        self,
-        name: str,
-        *,
-        matching: str = "",
-        times: int | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        probability: float = 1.0,
-        seed: object = 1,
-    ) -> None:
-        """Let a fault strike.
-
-        It strikes the next `times` requests, or all, whose path, query or body contains `matching`, from `since` until
-        before `until` on the simulator's clock, each with a probability.
-        """
-        if name not in FAULTS:
+    def add(self, name: str, *, matching: str = "", **when: Unpack[When]) -> None:
+        """Let a fault strike requests whose path, query or body contains `matching`."""
+        if (fault := FAULTS.get(name)) is None:
             raise ValueError(f"There is no fault {name!r}")
-        self._plans.append(
-            _Plan(
-                name=name,
-                matching=matching,
-                times=times,
-                since=since,
-                until=until,
-                probability=probability,
-                random=Random(f"{seed} {name}"),  # noqa: S311
-            )
+        self.plan(
+            name,
+            lambda call: fault.on(call) and matching in f"{call.path} {call.query} {call.body}",
+            fault.lasts,
+            **when,
         )
-
-    def clear(self) -> None:
-        """Be well again, at once."""
-        self._plans.clear()
 
     def strike(
         self, portal: Portal, call: Call, request: web.Request, sleep: Callable[[float], Awaitable[None]]
     ) -> list[Strike]:
         """Return what strikes a request."""
-        striking = [plan for plan in self._plans if plan.strikes(call, portal.clock.now())]
+        striking = self.striking(call, portal.clock.now())
         call.faults = tuple(plan.name for plan in striking)
-        self.struck.update(call.faults)
         return [
             Strike(
                 fault=FAULTS[plan.name],

@@ -6,7 +6,7 @@ portals read it. "text", "number" and "odd" have oddities that a client may meet
 names that clients of the sister portal know, powers of an inverter in W, and no type of a device.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from .plant import Battery, Inverter, PlantDescription, PvString, Spelling
@@ -126,6 +126,22 @@ class Station:
     def __post_init__(self) -> None:
         """Begin with all inverters of the plant."""
         self.inverters = list(self.description.inverters)
+
+
+def copies_of(plant: PlantDescription, count: int) -> list[Station]:
+    """Return stations like a plant, of June 2026, each with one inverter. Their ids and names are numbered from 1."""
+    return [
+        Station(
+            replace(
+                plant,
+                station_id=f"{number}",
+                name=f"{plant.name} {number}",
+                installed=date(2026, 6, 1),
+                inverters=(replace(plant.inverters[0], device_id=f"9{number}", serial=f"EB{number:04}"),),
+            )
+        )
+        for number in range(1, count + 1)
+    ]
 
 
 @dataclass
