@@ -428,12 +428,19 @@ async def entities_of(demo: Demo) -> list[Entity]:
     return sorted(entity(entry) for entry in registry if entry["platform"] == DOMAIN and not entry["disabled_by"])
 
 
+def unread(entities: Sequence[Entity]) -> set[str]:
+    """Return the plants without an energy of today: what is read last of the first poll."""
+    read = {each.device for each in entities if each.entity_id.endswith("_pv_energy_today") and each.state is not None}
+    return {station.description.name for station in ACCOUNT.stations} - read
+
+
 async def wait_for_values(demo: Demo) -> list[Entity]:
-    """Wait until every entity has a value, or time is up."""
+    """Wait until all plants have been read and every entity has a value, or time is up."""
     deadline = time.monotonic() + VALUES_SECONDS
     while True:
         entities = await entities_of(demo)
-        if (entities and all(entity.state is not None for entity in entities)) or time.monotonic() > deadline:
+        is_complete = not unread(entities) and all(entity.state is not None for entity in entities)
+        if is_complete or time.monotonic() > deadline:
             return entities
         await asyncio.sleep(1)
 
@@ -487,8 +494,9 @@ def missing(entries: Sequence[dict[str, Any]], entities: Sequence[Entity]) -> It
     unloaded = [entry for entry in entries if entry["state"] != "loaded"]
     yield from (f"The account is {entry['state']}: {entry['reason']}" for entry in unloaded)
     yield from (f"{each.entity_id} has no value" for each in entities if each.state is None)
-    if not entries or not entities:
-        yield "There are no entities at all"
+    yield from (f"{name} was not read" for name in sorted(unread(entities)))
+    if not entries:
+        yield "There is no account"
 
 
 async def check(*, history: bool) -> None:

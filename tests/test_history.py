@@ -355,6 +355,26 @@ async def test_import_before_the_first_own_row(move_in: MoveIn, hass: HomeAssist
 
 
 @GENERATION1
+async def test_import_begun_before_the_first_poll_is_over_has_all_sensors(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """As a person or a script does at once after the set-up, when no sensor is there yet."""
+    home = await move_in()
+    await hass.config_entries.async_unload(home.entry.entry_id)
+    registry = er.async_get(hass)
+    for entity in er.async_entries_for_config_entry(registry, home.entry.entry_id):
+        registry.async_remove(entity.entity_id)
+    await hass.config_entries.async_setup(home.entry.entry_id)
+    assert not er.async_entries_for_config_entry(registry, home.entry.entry_id)
+    station = home.entry.runtime_data.stations[HOUSE.station_id]
+    running = await async_import_manager(hass).async_start(home.entry, station, date(2026, 6, 13), Resolution.HOURS)
+    await until(lambda: running.work.progress.phase is Phase.WAITING)
+    assert len(home.sensors) == 6
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    await asyncio.wait([running.task])
+    assert running.task.result().energy.keys() == ENERGIES_TODAY.keys()
+    assert running.task.result().not_recorded == []
+
+
+@GENERATION1
 async def test_what_was_recorded_is_only_raised(move_in: MoveIn) -> None:
     """An import days after the installation: each own row keeps its state and change, all sums rise by the same."""
     home = await move_in()

@@ -1,5 +1,6 @@
 """An account: its client, its stations and inverters, a coordinator for each thing that is read, and the poll."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
@@ -63,7 +64,7 @@ class Account(DataUpdateCoordinator[Listing]):
         self.data = Listing()
         self.interval = POLL_INTERVAL
         self._is_started = False
-        self._is_first_poll = True
+        self._first_poll = asyncio.Event()
         self.station_readings: dict[str, MtecCoordinator[StationReading]] = {}
         self.daily_energies: dict[str, MtecCoordinator[DailyEnergies]] = {}
         self.inverter_readings: dict[str, MtecCoordinator[InverterReading]] = {}
@@ -105,6 +106,10 @@ class Account(DataUpdateCoordinator[Listing]):
     def history_source(self) -> HistorySource:
         """A source of history, whose requests wait while an account is polled."""
         return Client(self.client.connection, background=True)
+
+    async def async_wait_for_first_poll(self) -> None:
+        """Wait until the first poll is over. Before it, not all entities are there."""
+        await self._first_poll.wait()
 
     def live_coordinator(self, id_: str) -> MtecCoordinator[Any] | None:
         """Return the coordinator of the live values of a station or an inverter, None if it is not listed."""
@@ -169,12 +174,14 @@ class Account(DataUpdateCoordinator[Listing]):
         """List what there is if that is due, and read what is due. Raises UpdateFailed and SourceError."""
         seconds = max(self.interval, SHORTEST_TIME_LIMIT).total_seconds()
         # When Home Assistant starts, all accounts are read at the same time.
-        self._limit.start(2 * seconds if self._is_first_poll else seconds)
-        self._is_first_poll = False
-        if self._lister.async_is_due():
-            self._async_take_listing(await self._lister.async_list())
-        await self._poll.async_refresh(self.in_turn())
-        self._async_finish_poll()
+        self._limit.start(seconds if self._first_poll.is_set() else 2 * seconds)
+        try:
+            if self._lister.async_is_due():
+                self._async_take_listing(await self._lister.async_list())
+            await self._poll.async_refresh(self.in_turn())
+            self._async_finish_poll()
+        finally:
+            self._first_poll.set()
 
     @callback
     def _async_take_listing(self, listing: Listing) -> None:

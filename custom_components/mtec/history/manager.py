@@ -116,7 +116,7 @@ class ImportManager:
             patient=patient,
         )
         task = entry.async_create_background_task(
-            self.hass, self._async_work(station, work), f"{DOMAIN} import of the history of {station.name}"
+            self.hass, self._async_work(entry, station, work), f"{DOMAIN} import of the history of {station.name}"
         )
         running = self.running[station.id] = RunningImport(station, work, task)
 
@@ -130,10 +130,11 @@ class ImportManager:
         task.add_done_callback(ended)
         return running
 
-    async def _async_work(self, station: Station, work: HistoryImport) -> Report:
+    async def _async_work(self, entry: MtecConfigEntry, station: Station, work: HistoryImport) -> Report:
         """Import, and forget the import unless it was interrupted: then it is continued when the account is loaded."""
         LOGGER.info("The history of %s is being imported by %s", station.name, work.resolution)
         try:
+            await entry.runtime_data.async_wait_for_first_poll()
             report = await work.async_run()
         except NotSupportedError, NothingRecordedError:
             await self._async_forget(station.id)
