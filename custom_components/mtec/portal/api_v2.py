@@ -4,7 +4,7 @@ The names are the portal's own, typos included. They were observed on the sister
 """
 
 from base64 import b64encode
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import count
@@ -467,7 +467,7 @@ class _Newest:
             battery=battery,
             phases=dict(self.phases()),
             strings=dict(self.strings()),
-            temperatures=self.numbers(_TEMPERATURES),
+            temperatures=self.known(self.number, _TEMPERATURES),
             power=self.power("pac"),
             pv_power=self.power("ppvInput"),
             grid_power=self.power("pmeterTotal"),
@@ -477,8 +477,8 @@ class _Newest:
             backup_phases=dict(self.backup_phases()),
             today=self.energies(_TODAY, has_battery=battery != BatteryReading()),
             total=self.energies(_TOTAL, has_battery=battery != BatteryReading()),
-            faults=self.codes(_FAULTS),
-            warnings=self.codes(_WARNINGS),
+            faults=self.known(self.code, _FAULTS),
+            warnings=self.known(self.code, _WARNINGS),
             measured=self.measured(_TODAY, time_zone),
         )
 
@@ -499,13 +499,10 @@ class _Newest:
     def code(self, name: str) -> int | None:
         return values.code(self._fields.get(name))
 
-    def numbers(self, names: Mapping[int, str]) -> dict[int, float]:
-        found = {key: self.number(name) for key, name in names.items()}
-        return {key: value for key, value in found.items() if value is not None}
-
-    def codes(self, names: Mapping[int, str]) -> dict[int, int]:
-        found = {key: self.code(name) for key, name in names.items()}
-        return {key: value for key, value in found.items() if value is not None}
+    def known[ValueT](self, read: Callable[[str], ValueT | None], names: Mapping[int, str]) -> dict[int, ValueT]:
+        """Return the values of numbered names that have one."""
+        found = {number: read(name) for number, name in names.items()}
+        return {number: value for number, value in found.items() if value is not None}
 
     def battery(self) -> BatteryReading:
         numbers = {field: self.number(name) for field, name in _BATTERY.items()}
