@@ -7,6 +7,7 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
 import pytest
 
 from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
@@ -42,6 +43,20 @@ async def test_poll_brings_new_values(
     assert float(after or "nan") == pytest.approx(
         simulator.plant(simulator.accounts[VILLAGE].stations[0]).power(simulator.clock.now()).pv, abs=0.6
     )
+
+
+async def test_update_of_one_entity_polls_the_whole_account(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp
+) -> None:
+    """Within the time limit and the request budget of a poll."""
+    await set_up()
+    await async_setup_component(hass, "homeassistant", {})
+    before, farm_before = state(hass, PV_POWER), state(hass, FARM_PV_POWER)
+    simulator.clock.advance(timedelta(hours=3))
+    await hass.services.async_call("homeassistant", "update_entity", {"entity_id": PV_POWER}, blocking=True)
+    await hass.async_block_till_done()
+    assert state(hass, PV_POWER) not in {before, STATE_UNAVAILABLE}
+    assert state(hass, FARM_PV_POWER) not in {farm_before, STATE_UNAVAILABLE}
 
 
 async def test_what_is_new_appears_within_an_hour(
