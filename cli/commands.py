@@ -11,8 +11,8 @@ from custom_components.mtec.export.usage import RangeError, RangeProblem, UsageQ
 from custom_components.mtec.portal.client import Client
 
 from .account import Account
-from .errors import MisuseError
-from .output import print_json, print_readings, write_usage
+from .errors import IncompleteError, MisuseError
+from .output import print_json, print_missing, print_readings, write_usage
 
 type Command = Callable[[Account, argparse.Namespace], Awaitable[None]]
 
@@ -61,7 +61,10 @@ async def show_inverter(account: Account, arguments: argparse.Namespace) -> None
 
 
 async def show_usage(account: Account, arguments: argparse.Namespace) -> None:
-    """Write the usage of a station. Raises MisuseError for a range or separators that make no sense."""
+    """Write the usage of a station, and say what is missing.
+
+    Raises MisuseError for a range or separators that make no sense, IncompleteError if the portal did not give all.
+    """
     try:
         csv_format = CsvFormat(decimal=arguments.decimal, delimiter=arguments.delimiter)
         query = UsageQuery(
@@ -70,8 +73,11 @@ async def show_usage(account: Account, arguments: argparse.Namespace) -> None:
         station = await account.the_station(arguments.station)
         parts = read_usage(Client(account.client.connection, background=True), station.id, query)
         async with aclosing(parts):
-            await write_usage(parts, query.type, csv_format, arguments.file, as_json=account.as_json)
+            report = await write_usage(parts, query.type, csv_format, arguments.file, as_json=account.as_json)
     except RangeError as error:
         raise MisuseError(_RANGE_PROBLEMS[error.problem].format(day=error.day)) from error
     except ValueError as error:
         raise MisuseError(f"{error}.") from error
+    print_missing(report)
+    if report.lacks_something:
+        raise IncompleteError

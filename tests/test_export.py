@@ -580,6 +580,102 @@ async def test_passing_trouble_does_not_end_a_long_export(
     assert (await export)["rows"] == 14 * 288 + 145
 
 
+@pytest.mark.parametrize("fault", ["page", "truncated", "malformed"])
+async def test_unreadable_bodies_do_not_end_an_export(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, call: Call, fault: str
+) -> None:
+    """One in five answers is a page or damaged: all twenty days are there in the end."""
+    await set_up(FAMILY)
+    simulator.faults.add(fault, matching="Curve", probability=0.2, seed=3)
+    response = await call("export_csv", type="day", start="2026-05-20", end="2026-06-08")
+    assert simulator.faults.struck[fault] >= 2
+    assert (response["rows"], response["left_out"], response["points_left_out"]) == (20 * 288, [], 0)
+
+
+async def test_what_stays_unreadable_is_left_out_and_said(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, call: Call
+) -> None:
+    """Of curves a day, of months all of its days; if nothing at all can be read it is an error."""
+    await set_up(FAMILY)
+    simulator.faults.add("malformed", matching="2026-06-02")
+    response = await call("get_usage", type="day", start="2026-06-01", end="2026-06-03")
+    assert len(response["rows"]) == 2 * 288
+    assert (response["left_out"], response["left_out_count"]) == (["2026-06-02"], 1)
+    assert response["days_without_data"] == []
+    simulator.faults.add("malformed", matching="'date': '2026-05'")
+    response = await call("get_usage", type="month", start="2026-05-30", end="2026-06-01")
+    assert [row["date"] for row in response["rows"]] == ["2026-06-01"]
+    assert response["left_out"] == ["2026-05-30", "2026-05-31"]
+    await fails(call, "portal_response", type="day", start="2026-06-02", end="2026-06-02")
+
+
+@BOTH_GENERATIONS
+async def test_month_without_rows_once_is_asked_for_again(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The year's row knows better than one answer of null; if that stays, it is said."""
+    await set_up(FAMILY)
+    nulls = Nulls(monkeypatch, simulator, "2026-02", 1)
+    response = await call("get_usage", type="month", start="2026-02-01", end="2026-02-28")
+    assert nulls.left == 0
+    assert len(response["rows"]) == 28
+    assert (response["days_without_data"], response["contradictions"]) == ([], [])
+    nulls.left = 100
+    response = await call("get_usage", type="month", start="2026-02-01", end="2026-02-28")
+    assert response["rows"] == []
+    assert (response["days_without_data_count"], response["contradictions"]) == (28, ["2026-02"])
+
+
+@BOTH_GENERATIONS
+@pytest.mark.parametrize("trouble", ["null", "refused"])
+async def test_lifetime_that_is_not_told_is_that_of_the_years(
+    hass: HomeAssistant,
+    simulator: PortalSimulator,
+    set_up: SetUp,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    await set_up(FAMILY)
+    known = await call("get_usage", type="lifetime")
+    if trouble == "null":
+        Nulls(monkeypatch, simulator, "", 100)
+    else:
+        simulator.faults.add("malformed", matching="'durationType': 4")
+        simulator.faults.add("malformed", matching="'durationType': '4'")
+    told = await call("get_usage", type="lifetime")
+    for expected, found in zip(known["rows"], told["rows"], strict=True):
+        # Months and years are rounded each for itself.
+        assert found == {
+            name: value if name == "date" else pytest.approx(value, abs=0.06) for name, value in expected.items()
+        }
+    assert told["contradictions"] == ["lifetime"]
+    days_ = await call("get_usage", type="month", start="2023-04-01", end="2023-04-30")
+    assert days_["rows"][0]["date"] == HOUSE.installed.isoformat()
+
+
+class Nulls:
+    """Lets a portal say null to the request of the rows of a period ("2026-02", "2026", or "" for the lifetime)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, simulator: PortalSimulator, period: str, times: int) -> None:
+        self.left = times
+        envelope = simulator._envelope
+
+        def spoiled(call: Any, code: str, message: str, data: object) -> Any:
+            durations = {"": "4", "2026": "3"}
+            if (
+                self.left
+                and (call.path.endswith(("queryStationBarChart", "getGridConnectedData")))
+                and (asked := {**call.query, **(call.body if isinstance(call.body, dict) else {})})
+                and (str(asked["durationType"]), asked["date"]) == (durations.get(period, "2"), period)
+            ):
+                self.left -= 1
+                data = None
+            return envelope(call, code, message, data)
+
+        monkeypatch.setattr(simulator, "_envelope", spoiled)
+
+
 async def reach(simulator: PortalSimulator, requests: int) -> None:
     """Wait until the simulator has received that many requests more."""
     enough = len(simulator.requests) + requests
