@@ -32,8 +32,9 @@ from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.energies import ENERGIES as STATION_ENERGIES, Energy
 from custom_components.mtec.history import importer, manager
 from custom_components.mtec.history.hours import distribute_over_hours, hours_of_day
-from custom_components.mtec.history.importer import Phase, Resolution
+from custom_components.mtec.history.importer import Resolution
 from custom_components.mtec.history.manager import async_import_manager
+from custom_components.mtec.history.report import Phase
 from custom_components.mtec.history.statistics import PastHour, Series, async_series
 from custom_components.mtec.home_assistant_internals import Row
 from custom_components.mtec.portal import rate_limiter

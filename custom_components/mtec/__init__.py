@@ -7,6 +7,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN
 from .coordinator import MtecConfigEntry, MtecCoordinator
+from .history.healing import async_heal_by_itself
 from .history.manager import async_import_manager
 from .issues import async_forget
 from .services import async_setup_services
@@ -32,6 +33,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     await coordinator.async_config_entry_first_refresh()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     await async_import_manager(hass).async_continue(entry)
+    async_heal_by_itself(hass, entry)
     return True
 
 

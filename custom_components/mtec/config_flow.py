@@ -26,6 +26,7 @@ from yarl import URL
 from .const import (
     CONF_DIGEST,
     CONF_GENERATION,
+    CONF_FILL_GAPS,
     CONF_IGNORED_STATIONS,
     DOMAIN,
     LONGEST_POLL_INTERVAL,
@@ -229,6 +230,7 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
                         CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
                         CONF_IGNORED_STATIONS: unwanted,
                     }
+                    | ({} if user_input.get(CONF_FILL_GAPS, True) else {CONF_FILL_GAPS: False})
                 )
             errors[CONF_STATIONS] = "no_station_chosen"
         schema = vol.Schema(
@@ -248,6 +250,7 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
                         multiple=True,
                     )
                 ),
+                vol.Optional(CONF_FILL_GAPS, default=True): BooleanSelector(),
             }
         )
         return self.async_show_form(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any, override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
@@ -15,6 +15,7 @@ from .coordinator import EnergyBalance, MtecCoordinator, Part
 from .counter import Counter, ResetCycle
 from .energies import dated_readings, has_dated_readings
 from .entity import MtecEntity, MtecEntityDescription
+from .history.healing import fills_gaps
 from .models import Energies, InverterReading, StationReading
 from .presence import is_present
 
@@ -113,6 +114,7 @@ class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEnti
         super().__init__(coordinator, part, description)
         self._balance = balance
         self._counter = Counter(cycle=description.cycle)
+        self._shown_at: datetime | None = None
 
     @property
     @override
@@ -151,6 +153,8 @@ class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEnti
     @override
     def _handle_coordinator_update(self) -> None:
         self._count()
+        if self.available:
+            self._shown_at = dt_util.utcnow()
         self.async_write_ha_state()
 
     @callback
@@ -171,7 +175,23 @@ class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEnti
         )
         if not has_dated_readings(*query):
             return self._undated_readings()
-        return ((reading, at, day) for reading, day in dated_readings(*query))
+        return (
+            (reading, at, day)
+            for reading, day in dated_readings(*query)
+            if day == part.reading.day or not self._is_left_to_history(day)
+        )
+
+    def _is_left_to_history(self, day: date) -> bool:
+        """Return whether the rest of a day that is over is filled into its own hours, as nothing was shown in the last.
+
+        Counted now, it would be energy of today.
+        """
+        shown = self._shown_at or self._counter.accepted
+        if shown is None or self._counter.cycle is not ResetCycle.DAY or self.registry_entry is None:
+            return False
+        midnight = datetime.combine(day + timedelta(days=1), time(), dt_util.get_default_time_zone())
+        is_away = shown < midnight - timedelta(hours=1)
+        return is_away and fills_gaps(self.hass, self.coordinator.config_entry, self.entity_id)
 
     def _undated_readings(self) -> Iterator[tuple[float, datetime, date | None]]:
         part, description = self.part, self.entity_description

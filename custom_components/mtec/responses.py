@@ -20,6 +20,11 @@ def days_left_out(days: Sequence[date]) -> JsonObjectType:
     return _listed("left_out", days)
 
 
+def days_with_more_recorded(days: Sequence[date]) -> JsonObjectType:
+    """Return the number of days of which more is recorded than the portal says, and the first of them as a list."""
+    return _listed("more_recorded", days)
+
+
 def _listed(name: str, days: Sequence[date]) -> JsonObjectType:
     listed: list[Any] = [day.isoformat() for day in days[:MOST_DAYS_LISTED]]
     return {name: listed, f"{name}_count": len(days)}

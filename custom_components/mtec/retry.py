@@ -50,11 +50,14 @@ class Questions:
 
     A question is repeated as often as there are pauses; with `endless`, a busy or unreachable source is asked until it
     answers. Unless `patient`, somebody waits for the answer to the first question and learns at once that the source is
-    busy or unreachable. `answered` counts the answers.
+    busy or unreachable. With `once` nothing is repeated: the whole job is done again later. `on_answer` is called with
+    each answer, and `answered` counts them.
     """
 
     endless: bool = False
     patient: bool = False
+    once: bool = False
+    on_answer: Callable[[], None] = lambda: None
     answered: int = 0
     _gave_up: bool = False
     """Whether the last answer made no sense to the end: the next question is then not worth the longest pauses."""
@@ -67,10 +70,13 @@ class Questions:
             self._gave_up = True
             raise
         self.answered += 1
+        self.on_answer()
         self._gave_up = False
         return answer
 
     def _may_retry(self, error: SourceError, repetitions: int) -> bool:
+        if self.once:
+            return False
         is_waited_for = self.answered == 0 and not self.patient
         if is_passing(error):
             return not is_waited_for and (self.endless or has_pauses_left(repetitions))

@@ -124,7 +124,8 @@ class UsageRows:
         """Return rows that agree with the row of the whole; the fullest ones if they do not to the end."""
         best = await request() if known is None else known
         # A portal that contradicts itself always is not worth the longer pause each time.
-        for repetition in range(0 if name in self.contradictions else 1 if self.contradictions else 2):
+        repetitions = 1 if self.contradictions else 2
+        for repetition in range(0 if self.questions.once or name in self.contradictions else repetitions):
             if not _lacks(best, whole):
                 return best
             await pause(repetition)
