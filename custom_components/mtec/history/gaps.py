@@ -114,13 +114,17 @@ class GapFinder:
     def _made_up(self, rows: Sequence[Row]) -> dict[datetime, Row]:
         """Return the rows that Home Assistant made up, but for the first and the last row."""
         found: dict[datetime, Row] = {}
+        in_time = {self._day(row) for row in rows if not row.is_late}
         for previous, row in pairwise(rows[:-1]):
             follows = row.start - previous.start > HOUR or _repeats(previous, row)
             if row.is_late and follows and self._is_outdated(row):
                 found[row.start] = row
-        # Those before them, of the evening on which Home Assistant was turned off.
+        # Those before them, of the evening on which Home Assistant was turned off. An import writes late, too, but whole
+        # days.
         for previous, row in reversed([*pairwise(rows[:-1])]):
-            if row.is_late and row.start + HOUR in found and _repeats(previous, row):
+            ends_day = (row.start + HOUR).astimezone(self.zone).date() != self._day(row)
+            leads_up = row.start + HOUR in found or (ends_day and self._day(row) in in_time)
+            if row.is_late and leads_up and _repeats(previous, row):
                 found[row.start] = row
         return found
 
