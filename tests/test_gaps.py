@@ -33,7 +33,7 @@ class Sensor:
     """
 
     def __init__(self, begin: datetime, end: datetime, outages: Sequence[tuple[datetime, datetime, str]]) -> None:
-        random = Random(7)
+        random = Random(7)  # noqa: S311
         self.rows: dict[datetime, Row] = {}
         self.totals: dict[date, float] = {}
         self._state, self._sum, self._since = 0.0, 0.0, begin

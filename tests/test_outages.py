@@ -1,4 +1,4 @@
-"""Home Assistant is off, or the portal away, and in the end no day is missing: a real Home Assistant with its database."""
+"""Home Assistant is off, or the portal away, and in the end no day is missing: in a real Home Assistant."""
 
 import asyncio
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def recorded(found: dict[str, list[dict[str, Any]]]) -> Rows:
 
 
 def _next(now: datetime) -> datetime:
-    """Return when something happens next: before the end of the hour a poll, and after it the statistics of the hour."""
+    """Return when something happens next: a poll before the end of the hour, and the statistics after it."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     return hour + timedelta(minutes=57) if now.minute < 57 else hour + HOUR + timedelta(seconds=30)
 

@@ -47,8 +47,8 @@ async def test_pauses_grow_and_the_last_one_is_repeated(pauses: list[float]) -> 
     assert pauses == [10.0, 60.0, 300.0, 300.0, 300.0]
 
 
-def asked_before(**attributes: bool) -> Questions:
-    return Questions(answered=1, **attributes)
+def asked_before(*, endless: bool = False) -> Questions:
+    return Questions(answered=1, endless=endless)
 
 
 async def test_an_export_repeats_a_request_three_times_while_the_source_is_busy_unreachable_or_unreadable(
@@ -94,7 +94,7 @@ async def test_after_an_answer_that_stayed_unreadable_the_next_ones_are_not_wort
 
 async def test_a_refused_password_is_not_tried_again(pauses: list[float]) -> None:
     with pytest.raises(AuthenticationError):
-        await asked_before(endless=True, patient=True).ask(failing(AuthenticationError("refused")))
+        await asked_before(endless=True).ask(failing(AuthenticationError("refused")))
     assert pauses == []
 
 

@@ -25,8 +25,8 @@ from yarl import URL
 
 from .const import (
     CONF_DIGEST,
-    CONF_GENERATION,
     CONF_FILL_GAPS,
+    CONF_GENERATION,
     CONF_IGNORED_STATIONS,
     DOMAIN,
     LONGEST_POLL_INTERVAL,

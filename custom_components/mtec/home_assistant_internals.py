@@ -49,8 +49,11 @@ try:
 except ImportError as error:
     _LACKING[Feature.COSTS] = str(error)
 
-if not _LACKING.get(Feature.IMPORT):
-    _TABLES: Final = {"hour": Statistics, "5minute": StatisticsShortTerm}
+if Feature.IMPORT not in _LACKING:
+    _TABLES: Final[Mapping[str, type[Statistics | StatisticsShortTerm]]] = {
+        "hour": Statistics,
+        "5minute": StatisticsShortTerm,
+    }
 _LATE: Final = 600.0
 """Seconds after its end from which a row was not written in time: Home Assistant needs some ten seconds."""
 

@@ -119,7 +119,7 @@ class GapFinder:
             follows = row.start - previous.start > HOUR or _repeats(previous, row)
             if row.is_late and follows and self._is_outdated(row):
                 found[row.start] = row
-        # Those before them, of the evening on which Home Assistant was turned off. An import writes late, too, but whole
+        # Those before them, of the evening on which Home Assistant was turned off. An import writes late too, but whole
         # days.
         for previous, row in reversed([*pairwise(rows[:-1])]):
             ends_day = (row.start + HOUR).astimezone(self.zone).date() != self._day(row)

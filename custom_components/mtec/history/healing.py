@@ -30,6 +30,8 @@ _RECORDED_AFTER: Final = timedelta(minutes=10)
 """How long after a source is back Home Assistant has surely recorded it: it writes rows every five minutes."""
 _NIGHT: Final = timedelta(minutes=30)
 """How long after midnight the portal may still complete the day before."""
+_LONGEST_HOUR: Final = timedelta(minutes=70)
+"""How long ago the last hour that is recorded began at most."""
 _LOOKED_BACK: Final = timedelta(days=31)
 """How far back gaps are looked for at least; as long as there is no complete day, further."""
 _ATTEMPTS: Final = 6
@@ -77,9 +79,12 @@ class Healing:
         )
         filler = GapFiller(reader=reader, curve=partial(self._async_curve, reader), report=self.report)
         since = await self._async_since(filler, sensors, today)
-        await filler.async_fill(await filler.async_find(sensors, since), since)
+        lacking = await filler.async_find(sensors, since)
+        await filler.async_fill(lacking, since)
         self.report.contradictions = reader.contradictions
-        return not filler.postponed and not reader.contradictions
+        # What lacks before a sensor's return is seen once that is recorded.
+        is_back = all(dt_util.utcnow() - each.last < _LONGEST_HOUR for each in lacking.values())
+        return is_back and not filler.postponed and not reader.contradictions
 
     def _answered(self) -> None:
         self.report.requests += 1

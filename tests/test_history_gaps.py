@@ -1,0 +1,302 @@
+"""What Home Assistant lacks is put in where it belongs: after nulls, gaps and stops, with a real recorder on SQLite."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Any, cast
+
+from homeassistant.components.recorder import get_instance
+from homeassistant.components.recorder.statistics import statistics_during_period
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
+
+from custom_components.mtec.history.manager import async_import_manager
+from custom_components.mtec.history.report import Progress
+from tests.conftest import GENERATION1
+from tests.portal_simulator import HOUSE, PortalSimulator
+from tests.test_export import Nulls
+from tests.test_history import (
+    FIVE_MINUTES,
+    HOUR,
+    INSTALLED,
+    Home,
+    MoveIn,
+    _fast,
+    _quick_database,
+    _ready,
+    local_day,
+    move_in,
+    open_import,
+    restart,
+)
+
+__all__ = ["_fast", "_quick_database", "_ready", "move_in"]
+"""Fixtures of this module."""
+
+
+async def away(hass: HomeAssistant, home: Home, until: datetime) -> None:
+    """Let the account be unloaded until a moment: no rows are written."""
+    await hass.config_entries.async_unload(home.entry.entry_id)
+    home.freezer.move_to(until)
+    home.simulator.clock.set(until)
+    await hass.config_entries.async_setup(home.entry.entry_id)
+    await hass.async_block_till_done()
+
+
+def own_rows(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[float, tuple[Any, Any]]]:
+    return {id_: {row["start"]: (row["state"], row["change"]) for row in rows} for id_, rows in found.items()}
+
+
+async def means(home: Home, key: str) -> list[dict[str, Any]]:
+    await async_wait_recording_done(home.hass)
+    found: Any = await get_instance(home.hass).async_add_executor_job(
+        statistics_during_period,
+        home.hass,
+        datetime(2000, 1, 1, tzinfo=UTC),
+        None,
+        {home.sensor(key)},
+        "hour",
+        None,
+        {"mean", "min", "max"},
+    )
+    rows: list[dict[str, Any]] = found[home.sensor(key)]
+    return rows
+
+
+@GENERATION1
+async def test_gap_is_filled_and_nothing_recorded_is_altered(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """Two nights and the day between them, in the unit of the person; run again it changes nothing."""
+    home = await move_in()
+    hass.config_entries.async_update_entry(home.entry, options={"fill_gaps": False})
+    sensor = home.sensor("pv_energy_today")
+    er.async_get(hass).async_update_entity_options(sensor, "sensor", {"unit_of_measurement": "Wh"})
+    renamed = "sensor.bought"
+    er.async_get(hass).async_update_entity(home.sensor("grid_import_today"), new_entity_id=renamed)
+    await hass.async_block_till_done()
+    await home.live_until(INSTALLED + timedelta(hours=6))
+    await away(hass, home, datetime(2026, 6, 17, 7, 40, tzinfo=UTC))
+    await home.live_until(datetime(2026, 6, 17, 10, 10, tzinfo=UTC))
+    others = {id_: part for id_, part in home.sensors.items() if id_ != sensor} | {renamed: "import_"}
+    before = own_rows(await home.rows("hour", sensor, *others))
+    report = await home.import_history(start="2026-06-14")
+    assert (report["first"], report["last"]) == ("2026-06-14", "2026-06-17")
+    after_rows = await home.rows("hour", sensor, *others)
+    after = own_rows(after_rows)
+    for id_, rows in before.items():
+        first = min(rows)
+        for start, old in rows.items():
+            if start > first:
+                assert after[id_][start] == pytest.approx(old, abs=1e-6), (id_, start)
+        starts = [row["start"] for row in after_rows[id_]]
+        assert starts == [starts[0] + 3600 * number for number in range(len(starts))]
+    days = await home.rows("day", sensor, *others)
+    for id_, part in {**others, sensor: "pv"}.items():
+        unit = 1000 if id_ == sensor else 1
+        for row in days[id_]:
+            if (day := local_day(row)) < date(2026, 6, 17):
+                expected = getattr(home.model.day(day), part) * unit
+                assert row["change"] == pytest.approx(expected, abs=0.011 * unit), (id_, day)
+    again = await home.import_history(start="2026-06-14")
+    assert (again["days"], again["hours"], again["energy"]) == (0, 0, {})
+    assert own_rows(await home.rows("hour", sensor, *others)) == after
+
+
+@GENERATION1
+async def test_gap_is_filled_by_itself_and_said_once(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request for the rows of the month and a curve for each day that lacks something; also after busy answers."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(hours=6))
+    asked = len(simulator.requests)
+    simulator.faults.add("malformed", matching="queryStationCurve", times=1)
+    await away(hass, home, datetime(2026, 6, 17, 7, 40, tzinfo=UTC))
+    caplog.set_level("INFO", "custom_components.mtec")
+    await home.live_until(datetime(2026, 6, 17, 13, 10, tzinfo=UTC))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    curves = [call.field("date", str) for call in simulator.requests[asked:] if call.path.endswith("StationCurve")]
+    assert curves == ["2026-06-15", "2026-06-15", "2026-06-16"]  # The first answer could not be read.
+    await home.check_days(date(2026, 6, 16), date(2026, 6, 16))
+    assert await home.rises()
+    said = [record.getMessage() for record in caplog.records if "missed" in record.getMessage()]
+    assert len(said) == 1
+    assert "from 2026-06-15 to 2026-06-17 is filled in: " in said[0] and "with 2 requests" not in said[0]
+    asked = len(simulator.requests)
+    await home.live_until(datetime(2026, 6, 17, 15, 10, tzinfo=UTC))
+    assert not [call for call in simulator.requests[asked:] if call.path.endswith("StationCurve")]
+
+
+@GENERATION1
+async def test_nothing_is_filled_by_itself_if_the_person_does_not_want_it(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator
+) -> None:
+    home = await move_in()
+    hass.config_entries.async_update_entry(home.entry, options={"fill_gaps": False})
+    await home.live_until(INSTALLED + timedelta(hours=3))
+    await away(hass, home, datetime(2026, 6, 16, 7, 40, tzinfo=UTC))
+    asked = len(simulator.requests)
+    await home.live_until(datetime(2026, 6, 16, 10, 10, tzinfo=UTC))
+    assert not [call for call in simulator.requests[asked:] if call.path.endswith("StationCurve")]
+    rows = (await home.rows("hour"))[home.sensor("pv_energy_today")]
+    assert max(later["start"] - earlier["start"] for earlier, later in pairwise(rows)) > 3600 * 12
+
+
+@GENERATION1
+async def test_what_a_null_took_is_found_by_the_next_run(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month for which the portal says null to the end is listed, and filled in when the portal knows it again."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    nulls = Nulls(monkeypatch, simulator, "2026-04", 100)
+    report = await home.import_history(start="2026-03-30", resolution="days")
+    assert report["contradictions"] == ["2026-04"]
+    assert report["days_without_data_count"] == 30
+    nulls.left = 1
+    report = await home.import_history(start="2026-03-30", resolution="days")
+    assert nulls.left == 0
+    assert (report["contradictions"], report["days"], report["days_without_data"]) == ([], 30, [])
+    await home.check_days(date(2026, 3, 30), date(2026, 6, 14))
+    assert await home.rises()
+
+
+@GENERATION1
+async def test_day_of_which_more_is_recorded_is_left_alone_and_listed(move_in: MoveIn, hass: HomeAssistant) -> None:
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(hours=3))
+    await away(hass, home, datetime(2026, 6, 16, 7, 40, tzinfo=UTC))
+    await home.live_until(datetime(2026, 6, 16, 10, 10, tzinfo=UTC))
+    sensor = home.sensor("consumption_today")
+    begin = INSTALLED.replace(minute=0) + HOUR
+    get_instance(hass).async_adjust_statistics(sensor, begin, 500.0, "kWh")
+    before = own_rows(await home.rows("hour"))[sensor]
+    report = await home.import_history(start="2026-06-15")
+    assert report["more_recorded"] == ["2026-06-15"]
+    after = own_rows(await home.rows("hour"))[sensor]
+    evening = {start for start in after if local_day({"start": start}) == date(2026, 6, 15)}
+    assert {start for start in evening if start > begin.timestamp()} <= before.keys()
+
+
+@GENERATION1
+async def test_powers_and_charge_of_the_past(move_in: MoveIn, simulator: PortalSimulator) -> None:
+    """Mean, lowest and highest of each hour before the first row, from the curves that the energies are read from."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    asked = len(simulator.requests)
+    report = await home.import_history(start="2026-06-13")
+    curves = [call for call in simulator.requests[asked:] if call.path.endswith("queryStationCurve")]
+    assert len(curves) == 3
+    parts = {
+        "pv_power": "pv",
+        "grid_power": "grid",
+        "battery_power": "battery",
+        "household_consumption": "load",
+        "battery_state_of_charge": "soc",
+    }
+    hours = 2 * 24 + 12
+    assert report["hours_of_powers"] == len(parts) * hours
+    for key, part in parts.items():
+        rows = await means(home, key)
+        assert len([row for row in rows if row["start"] < INSTALLED.replace(minute=0).timestamp()]) == hours
+        for row in rows[:hours]:
+            start = dt_util.utc_from_timestamp(row["start"])
+            values = [getattr(home.model.power(start + n * FIVE_MINUTES), part) for n in range(12)]
+            limit = 0.1 if part == "soc" else 1.0
+            assert row["mean"] == pytest.approx(sum(values) / 12, abs=limit), (key, start)
+            assert (row["min"], row["max"]) == pytest.approx((min(values), max(values)), abs=limit)
+    assert (await home.import_history(start="2026-06-13"))["hours_of_powers"] == 0
+
+
+@GENERATION1
+async def test_refined_in_place(move_in: MoveIn, simulator: PortalSimulator) -> None:
+    """Days imported by days get the hours of their curves; days and sums stay, and once is enough."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    await home.import_history(start="2026-06-11", resolution="days")
+    days, sums = await home.rows("day"), await home.rows("hour")
+    report = await home.import_history(start="2026-06-11", resolution="days", refine=True)
+    assert (report["hours"], report["refined_days"]) == (0, 4)
+    after = await home.rows("hour")
+    for id_, part in home.sensors.items():
+        assert [row["change"] for row in (await home.rows("day"))[id_]] == pytest.approx(
+            [row["change"] for row in days[id_]], abs=1e-6
+        )
+        assert after[id_][-1] == sums[id_][-1]
+        for row in after[id_]:
+            start = dt_util.utc_from_timestamp(row["start"])
+            if local_day(row) < date(2026, 6, 15):
+                expected = getattr(home.model.energy(start, start + HOUR), part)
+                assert row["change"] == pytest.approx(expected, abs=0.06), (id_, start)
+    assert await home.rises()
+    asked = len(simulator.requests)
+    assert (await home.import_history(start="2026-06-11", resolution="days", refine=True))["refined_days"] == 0
+    assert not [call for call in simulator.requests[asked:] if call.path.endswith("queryStationCurve")]
+
+
+@GENERATION1
+async def test_stopped_between_rows_in_between_and_their_rise(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """A crash after the hours of a gap were written and before the sums were raised: the next run raises them."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(hours=3))
+    await away(hass, home, datetime(2026, 6, 16, 7, 40, tzinfo=UTC))
+    await home.live_until(datetime(2026, 6, 16, 10, 10, tzinfo=UTC))
+    await home.import_history(start="2026-06-15")
+    whole = await home.rows("hour")
+    sensor = home.sensor("consumption_today")
+    night = datetime(2026, 6, 15, 15, tzinfo=UTC)
+    get_instance(hass).async_adjust_statistics(sensor, night, -5.0, "kWh")
+    broken = (await home.rows("hour"))[sensor]
+    assert any(row["change"] < -1 for row in broken[1:])
+    await restart(hass, home)
+    await home.import_history(start="2026-06-15")
+    assert [row["sum"] for row in (await home.rows("hour"))[sensor]] == pytest.approx(
+        [row["sum"] for row in whole[sensor]], abs=1e-6
+    )
+
+
+@GENERATION1
+async def test_another_station_can_be_begun_meanwhile(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, set_up: Any
+) -> None:
+    entry = await set_up()
+    home = Home(hass, None, simulator, entry, HOUSE, INSTALLED)  # type: ignore[arg-type]
+    options = hass.config_entries.options
+    flow = await open_import(hass, home)
+    flow = await options.async_configure(flow["flow_id"], {"stations": [HOUSE.station_id], "resolution": "days"})
+    options.async_abort(flow["flow_id"])
+    flow = await open_import(hass, home)
+    assert flow["menu_options"] == ["import_watch", "import_stop", "import_another"]
+    flow = cast("Any", await options.async_configure(flow["flow_id"], {"next_step_id": "import_another"}))
+    assert flow["step_id"] == "import_history"
+    [field] = [key for key in flow["data_schema"].schema if key == "stations"]
+    others = field.default()
+    assert len(others) == 2 and HOUSE.station_id not in others
+    flow = await options.async_configure(flow["flow_id"], {"stations": others[:1], "resolution": "days"})
+    assert async_import_manager(hass).running.keys() == {HOUSE.station_id, others[0]}
+    options.async_abort(flow["flow_id"])
+    for station_id in list(async_import_manager(hass).running):
+        await async_import_manager(hass).async_stop(station_id)
+
+
+def test_estimate_falls_and_all_is_shown_at_the_end_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("custom_components.mtec.history.report.monotonic", lambda: now[0])
+    progress = Progress(planned=3)
+    progress.start()
+    for _ in range(2):
+        shown = []
+        for _ in range(4):
+            now[0] += 1
+            shown.append(progress.seconds_left)
+        assert shown == sorted(shown, reverse=True)
+        progress.answered()
+    before = progress.seconds_left
+    progress.waited(300)
+    now[0] += 300
+    assert progress.seconds_left == before
+    progress.answered()
+    assert progress.fraction == 0.99
+    progress.has_ended = True
+    assert progress.fraction == 1.0
