@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import AsyncResolver
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigEntryState, ConfigFlowResult
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, ConfigFlowResult
 from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
@@ -16,42 +16,21 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_socket import socket_allow_hosts
 
-from custom_components.mtec.config_flow import CONF_ALLOW_HTTP, SECTION_PORTAL
+from custom_components.mtec.config_flow import CONF_ALLOW_HTTP
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
-from custom_components.mtec.coordinator import async_pacing
-from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
+from custom_components.mtec.portal_client import async_rate_limiter
+from tests.conftest import FAMILY, GENERATION1, NOON, VILLAGE, SetUp
+from tests.dialogs import choose, sign_in, submit
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
-FAMILY = "family@example.com"
 DIGEST = "0571749e2ac330a7455809c6b0e7af90"
 """The md5 of the family's password."""
 
 
-async def choose(hass: HomeAssistant, option: str) -> ConfigFlowResult:
-    """Open the dialog and choose an option of its menu."""
-    menu = await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
-    assert menu["type"] is FlowResultType.MENU
-    assert menu["menu_options"] == ["account", "demo"]
-    return await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": option})
-
-
-async def submit(hass: HomeAssistant, form: ConfigFlowResult, **fields: Any) -> ConfigFlowResult:
-    """Fill in a form and submit it."""
-    assert form["type"] is FlowResultType.FORM
-    portal = {name: fields.pop(name) for name in (CONF_URL, CONF_ALLOW_HTTP) if name in fields}
-    return await hass.config_entries.flow.async_configure(form["flow_id"], fields | {SECTION_PORTAL: portal})
-
-
-async def sign_in(hass: HomeAssistant, url: str, email: str = FAMILY, password: str = "sunshine") -> ConfigFlowResult:
-    """Go through the whole dialog with an account."""
-    form = await choose(hass, "account")
-    return await submit(hass, form, **{CONF_EMAIL: email, CONF_PASSWORD: password, CONF_URL: url})
-
-
 async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:
     result = await sign_in(hass, simulator.url + "/", email=" Family@example.com ")
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "Haus am See"
@@ -68,7 +47,7 @@ async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generati
 @GENERATION1
 async def test_demo_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:
     result = await submit(hass, await choose(hass, "demo"), **{CONF_URL: simulator.url})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["data"] == {CONF_URL: simulator.url, CONF_GENERATION: generation}
@@ -159,7 +138,7 @@ async def test_unencrypted_address_needs_consent(
     assert simulator.requests == []
 
     result = await submit(hass, form, **fields, **{CONF_URL: url, CONF_ALLOW_HTTP: True})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert result["type"] is (FlowResultType.ABORT if step == "reconfigure" else FlowResultType.CREATE_ENTRY)
     [entry] = hass.config_entries.async_entries(DOMAIN)
     assert entry.data[CONF_URL] == url
@@ -206,8 +185,8 @@ async def test_a_dot_at_the_end_of_a_host_is_the_same_portal(hass: HomeAssistant
         assert done["type"] is result
     [entry] = hass.config_entries.async_entries(DOMAIN)
     assert entry.data[CONF_URL] == url
-    assert async_pacing(hass, with_dot) is async_pacing(hass, url) is entry.runtime_data.pacing
-    assert async_pacing(hass, "https://portal.example.:8443") is not async_pacing(hass, url)
+    assert async_rate_limiter(hass, with_dot) is async_rate_limiter(hass, url) is entry.runtime_data.rate_limiter
+    assert async_rate_limiter(hass, "https://portal.example.:8443") is not async_rate_limiter(hass, url)
 
 
 async def test_form_keeps_what_was_typed_but_the_password(hass: HomeAssistant, simulator: PortalSimulator) -> None:
@@ -248,14 +227,14 @@ async def test_changed_password(
     for _ in range(3):
         freezer.tick(timedelta(minutes=6))
         await entry.runtime_data.async_refresh()
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     [flow] = hass.config_entries.flow.async_progress()
     assert flow["step_id"] == "reauth_confirm"
     result = await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_PASSWORD: "sunshine"})
     assert result["errors"] == {"base": "invalid_auth"}
     result = await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_PASSWORD: "moonlight"})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["reason"] == "reauth_successful"
     assert entry.runtime_data.last_update_success
@@ -275,7 +254,7 @@ async def test_reconfigure_with_another_password_and_address(
         form = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: portal.url})
         assert form["errors"] == {"base": "invalid_auth"}
         result = await submit(hass, form, **{CONF_PASSWORD: "moonlight", CONF_URL: portal.url})
-        await hass.async_block_till_done()
+        await hass.async_block_till_done(wait_background_tasks=True)
 
         assert result["reason"] == "reconfigure_successful"
         assert entry.data[CONF_URL] == portal.url
@@ -292,7 +271,7 @@ async def test_reconfigure_to_an_account_that_is_set_up(
         assert (await sign_in(hass, portal.url))["type"] is FlowResultType.CREATE_ENTRY
         form = await entry.start_reconfigure_flow(hass)
         result = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: portal.url})
-        await hass.async_block_till_done()
+        await hass.async_block_till_done(wait_background_tasks=True)
     assert result["reason"] == "already_configured"
 
 
@@ -305,7 +284,7 @@ async def test_reconfigure_the_demo_account(hass: HomeAssistant, simulator: Port
         DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": entry.entry_id}
     )
     result = await submit(hass, form, **{CONF_URL: simulator.url})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert result["reason"] == "reconfigure_successful"
     assert entry.state is ConfigEntryState.LOADED
 
@@ -328,10 +307,10 @@ async def test_options(hass: HomeAssistant, device_registry: dr.DeviceRegistry, 
     result = await hass.config_entries.options.async_configure(
         form["flow_id"], {CONF_SCAN_INTERVAL: 120, "stations": [HOUSE.station_id, BARN.station_id]}
     )
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert entry.runtime_data.update_interval == timedelta(seconds=120)
+    assert entry.runtime_data.interval == timedelta(seconds=120)
     assert hass.states.get("sensor.haus_am_see_pv_power") is not None
     assert hass.states.get("sensor.hof_lindner_pv_power") is None
     names = {device.name for device in dr.async_entries_for_config_entry(device_registry, entry.entry_id)}
@@ -342,7 +321,7 @@ async def test_options(hass: HomeAssistant, device_registry: dr.DeviceRegistry, 
         form["flow_id"],
         {CONF_SCAN_INTERVAL: 30, "stations": [HOUSE.station_id, BARN.station_id, FARM.station_id]},
     )
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert hass.states.get("sensor.hof_lindner_pv_power") is not None
 
 

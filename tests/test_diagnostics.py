@@ -22,6 +22,7 @@ from custom_components.mtec.models import Inverter, Station
 from custom_components.mtec.portal.redaction import Redactor
 from custom_components.mtec.portal.request_log import ANSWERS_OF_A_PATH, RequestLog
 from tests.conftest import GENERATION2, NOON, VILLAGE, SetUp
+from tests.home import add_account, entry_at, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
@@ -92,7 +93,7 @@ async def test_account(
     # The other generation is tried first.
     assert session["error_counts"] == ({} if generation == 1 else {"ApiVersionChangedError": 1})
     assert len(found["answers"]) == session["requests"] - len(session["last_errors"])
-    assert found["pacing"]["requests_last_hour"] == session["requests"]
+    assert found["rate_limiter"]["requests_last_hour"] == session["requests"]
     assert session["logins"] == 1
     assert session["last_success"] is not None
 
@@ -151,12 +152,26 @@ async def test_device(hass: HomeAssistant, hass_client: ClientSessionGenerator, 
     assert not [private for private in PRIVATE if private in json.dumps([station, inverter], ensure_ascii=False)]
 
 
+@GENERATION2
+async def test_unit_of_powers_that_come_without_one(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, set_up: SetUp
+) -> None:
+    """What was found out about each inverter, by its stand-in."""
+    entry = await set_up("farm@example.com")
+    units = dict(entry.runtime_data.client.power_units)
+    assert units.keys() == {inverter.serial for inverter in FARM.inverters}
+    found = await _of_account(hass, hass_client, entry)
+    assert found["poll"]["power_units"] == {
+        f"inverter-{number}": units[inverter.serial] for number, inverter in enumerate(FARM.inverters, start=1)
+    }
+
+
 async def test_stations_that_are_not_followed_are_private_too(
     hass: HomeAssistant, hass_client: ClientSessionGenerator, set_up: SetUp
 ) -> None:
     entry = await set_up()
     hass.config_entries.async_update_entry(entry, options={CONF_IGNORED_STATIONS: {HOUSE.station_id: HOUSE.name}})
-    await hass.config_entries.async_reload(entry.entry_id)
+    await reload(hass, entry)
     found = await _of_account(hass, hass_client, entry)
     assert found["entry"]["options"] == {CONF_IGNORED_STATIONS: {"station-3": "name-of-station-3"}}
     assert HOUSE.name not in json.dumps(found, ensure_ascii=False)
@@ -171,13 +186,9 @@ async def test_portal_that_is_not_understood(hass: HomeAssistant, hass_client: C
         return {"status": "ok", "owner": "Erika Mustermann"}
 
     async with odd_portal(answer) as portal:
-        entry = MockConfigEntry(
-            domain=DOMAIN,
-            title="erika@example.com",
-            data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: DIGEST, CONF_GENERATION: 1},
-        )
-        entry.add_to_hass(hass)
-        assert not await hass.config_entries.async_setup(entry.entry_id)
+        data = {CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: DIGEST, CONF_GENERATION: 1}
+        entry = entry_at(portal.url, "erika@example.com", data=data)
+        assert not await add_account(hass, entry)
         assert entry.state is ConfigEntryState.SETUP_RETRY
         found = await _of_account(hass, hass_client, entry)
     text = json.dumps(found, ensure_ascii=False)
@@ -190,7 +201,7 @@ async def test_portal_that_is_not_understood(hass: HomeAssistant, hass_client: C
 
 
 async def test_never_set_up(hass: HomeAssistant, hass_client: ClientSessionGenerator) -> None:
-    entry = MockConfigEntry(domain=DOMAIN, title="M-TEC demo", data={CONF_URL: "http://127.0.0.1:9"})
+    entry = entry_at("http://127.0.0.1:9")
     entry.add_to_hass(hass)
     assert await async_setup_component(hass, "diagnostics", {})
     assert await async_setup_component(hass, DOMAIN, {}) is not None
@@ -337,9 +348,7 @@ async def test_system_health(hass: HomeAssistant, set_up: SetUp, simulator: Port
 
 async def test_system_health_without_portal(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, "system_health", {})
-    entry = MockConfigEntry(domain=DOMAIN, data={CONF_URL: "http://127.0.0.1:1"})
-    entry.add_to_hass(hass)
-    assert not await hass.config_entries.async_setup(entry.entry_id)
+    assert not await add_account(hass, entry_at("http://127.0.0.1:1"))
     info: Any = (await get_info(hass))[DOMAIN]
     assert info == {"can_reach_portal": "Failed: unreachable", "last_success": "-", "requests_last_hour": 1}
 

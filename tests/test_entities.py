@@ -1,7 +1,9 @@
 """The entities and devices of the simulated plants."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -16,6 +18,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from custom_components.mtec.const import GRACE_POLLS
 from custom_components.mtec.models import WorkStatus
 from tests.conftest import GENERATION1, GENERATION2, NOON, SetUp
+from tests.energies import INVERTER_ENERGIES_TODAY
 from tests.home import Home
 from tests.portal_simulator import FAULTS, HOUSE, PortalSimulator
 from tests.portal_simulator.faults import Fault
@@ -73,25 +76,21 @@ async def test_entities_and_devices(
 
 def crowd(generation: int) -> set[str]:
     """Return what starts disabled of the family's inverter."""
-    phases = {f"phase_{what}_{number}" for what in ("voltage", "current") for number in (1, 2, 3)}
-    strings = {f"string_{what}_{number}" for what in ("voltage", "current") for number in (1, 2)}
+    electric, numbers = ("voltage", "current"), (1, 2, 3)
+    crowding = keys("phase", electric, numbers) | keys("string", electric, (1, 2))
     if generation == 1:
-        return phases | strings
-    backup = {f"backup_phase_{what}_{n}" for what in ("power", "voltage", "current", "frequency") for n in (1, 2, 3)}
-    cells = {f"cell_{what}_{which}" for what in ("voltage", "temperature") for which in ("highest", "lowest")}
-    codes = {f"{what}_flags_{number}" for what in ("fault", "warning") for number in (1, 2, 3)}
-    codes |= {"battery_mode", "battery_error_code", "battery_warning_code"}
-    limits = {"charge_current_limit", "discharge_current_limit"}
-    counters = (
-        "pv_energy",
-        "grid_import",
-        "grid_export",
-        "battery_charge",
-        "battery_discharge",
-        "consumption",
-        "backup",
-    )
-    return phases | strings | backup | cells | codes | limits | {f"{counter}_today" for counter in counters}
+        return crowding
+    crowding |= keys("backup_phase", ("power", "voltage", "current", "frequency"), numbers)
+    crowding |= keys("cell", ("voltage", "temperature"), ("highest", "lowest"))
+    crowding |= keys("fault", ["flags"], numbers) | keys("warning", ["flags"], numbers)
+    crowding |= {"battery_mode", "battery_error_code", "battery_warning_code"}
+    crowding |= {"charge_current_limit", "discharge_current_limit"}
+    return crowding | INVERTER_ENERGIES_TODAY.keys() | {"backup_today"}
+
+
+def keys(what: str, measures: Iterable[str], which: Iterable[object]) -> set[str]:
+    """Return the keys of what there is several of."""
+    return {f"{what}_{measure}_{each}" for measure, each in product(measures, which)}
 
 
 async def test_what_would_crowd_a_dashboard_starts_disabled(
@@ -138,7 +137,8 @@ async def test_inverter_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp)
     simulator.faults.add("malformed", matching="queryRealTimeData")
     await home.poll(GRACE_POLLS)
     assert home.value(OUTAGE) == STATE_OFF
-    await home.poll(GRACE_POLLS + 1)
+    # A station is read before its inverters.
+    await home.poll(GRACE_POLLS + 2)
     assert home.value("sensor.energy_butler_work_status") == STATE_UNAVAILABLE
     assert home.value(OUTAGE) == STATE_UNKNOWN
     simulator.faults.clear()
@@ -150,7 +150,7 @@ async def test_inverter_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp)
 async def test_one_of_two_inverters_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp) -> None:
     entry = await set_up("farm@example.com")
     outage = "binary_sensor.hof_lindner_grid_outage"
-    [house, shed] = entry.runtime_data.data.inverters.values()
+    [house, shed] = entry.runtime_data.inverter_readings.values()
     for first, second, expected in (
         (WorkStatus.ON_GRID, WorkStatus.OFF_GRID, STATE_ON),
         (WorkStatus.OFF_GRID, None, STATE_ON),
@@ -158,9 +158,9 @@ async def test_one_of_two_inverters_off_the_grid_is_a_grid_outage(home: Home, se
         (WorkStatus.WAITING, WorkStatus.ON_GRID, STATE_OFF),
     ):
         assert house.reading is not None and shed.reading is not None
-        house.reading = replace(house.reading, work_status=first)
-        shed.reading = replace(shed.reading, work_status=second)
-        entry.runtime_data.async_update_listeners()
+        house.data = replace(house.reading, work_status=first)
+        shed.data = replace(shed.reading, work_status=second)
+        shed.async_update_listeners()
         assert home.value(outage) == expected
 
 
@@ -204,9 +204,9 @@ async def test_no_shares_without_a_meter(
     entry = await set_up(email)
     await home.poll(3, after=timedelta(minutes=6))
     assert home.simulator.faults.struck["zero_rows"]
-    [balance] = entry.runtime_data.data.balances.values()
-    assert balance.reading is not None and balance.reading.today is not None
-    assert balance.reading.today.grid_export is not None
+    [energies] = entry.runtime_data.daily_energies.values()
+    assert energies.reading is not None and energies.reading.today is not None
+    assert energies.reading.today.grid_export is not None
     shown = [home.hass.states.get(f"sensor.{station}_{share}") is not None for share in SHARES]
     assert shown == [has_shares] * 2
 
@@ -215,13 +215,13 @@ async def test_no_shares_without_a_meter(
 async def test_meter_that_was_seen_once_stays(home: Home, set_up: SetUp, sent: float) -> None:
     """The live power is missing from now on, and the day's rows are zero: what the month had tells of the meter."""
     entry = await set_up("family@example.com")
-    coordinator = entry.runtime_data
-    [balance], [station] = coordinator.data.balances.values(), coordinator.data.stations.values()
-    assert balance.reading is not None and station.reading is not None
-    station.reading = replace(station.reading, grid_power=None)
-    balance.reading = replace(balance.reading, has_meter=bool(sent))
+    account = entry.runtime_data
+    [energies], [station] = account.daily_energies.values(), account.station_readings.values()
+    assert energies.reading is not None and station.reading is not None
+    station.data = replace(station.reading, grid_power=None)
+    energies.data = replace(energies.reading, has_meter=bool(sent))
     home.simulator.faults.add("zero_energies")
-    reading = await coordinator._async_energy_balance(HOUSE.station_id)
+    reading = await account._async_read_daily_energies(HOUSE.station_id)
     assert reading.has_meter is bool(sent)
 
 

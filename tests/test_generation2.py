@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from custom_components.mtec.models import (
     BatteryReading,
     Energies,
     Inverter,
+    InverterReading,
     PhaseReading,
     StationReading,
     UsageRow,
@@ -29,9 +30,10 @@ from custom_components.mtec.models import (
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.sources import AuthenticationError, ResponseError, SourceError
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
+from tests.dialogs import sign_in
+from tests.home import poll, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, Station, plant_of
-from tests.test_coordinator import poll
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LOGINS = {1: "/api/sys/login/manager", 2: "/monitor/auth/login"}
@@ -160,6 +162,153 @@ async def test_day_curves_do_not_ask_for_a_month_each(http: aiohttp.ClientSessio
         assert summary.bought == near(model.day(day).import_, 0.006)
         assert summary.total == near(model.day(day).pv, 0.006)
     assert sum(call.query.get("durationType") == "2" for call in simulator.requests) == 1
+
+
+# How often an inverter is asked, and for what
+
+
+def asked_names(simulator: PortalSimulator) -> list[int]:
+    """Return for how many names each request asked an inverter."""
+    bodies = [call.body for call in simulator.requests if call.path.endswith("queryRealTimeData")]
+    return [len(body["iecPath"]) for body in bodies if isinstance(body, dict)]
+
+
+async def polled(client: Client, simulator: PortalSimulator, minutes: int) -> list[InverterReading]:
+    """Return the readings of the house's inverter at each of these minutes."""
+    readings = []
+    for _ in range(minutes):
+        readings.append(await client.inverter_reading(HOUSE.station_id, HOUSE.inverters[0].serial))
+        simulator.clock.advance(timedelta(minutes=1))
+    return readings
+
+
+@GENERATION2
+async def test_an_inverter_is_asked_when_a_new_point_is_due(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """Its points are five minutes apart: what is polled in between is the same reading, of the same moment."""
+    client = client_of(http, simulator)
+    simulator.clock.set(NOON.replace(minute=0, second=20))
+    readings = await polled(client, simulator, 30)
+    assert len(asked_names(simulator)) == 6
+    assert len({id(reading) for reading in readings}) == 6
+    plant = plant_of(HOUSE, simulator.seed)
+    share = [plant.power(NOON.replace(minute=minute - minute % 5, second=0)) for minute in range(30)]
+    assert [reading.pv_power for reading in readings] == [near(powers.pv, 0.6) for powers in share]
+
+
+@GENERATION2
+async def test_a_point_that_is_late_is_asked_for_at_each_poll(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """And once it has been missing for a quarter of an hour, every five minutes."""
+    point = {"dataTime": int(NOON.timestamp()) * 1000, "data": {"pac": 1}}
+    asked = []
+    async with odd_portal(lambda _: success([point]), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        await client.sign_in()
+        for minute in range(30):
+            before = len(portal.paths)
+            await client.inverter_reading("1", "A")
+            if len(portal.paths) > before:
+                asked.append(minute)
+            simulator.clock.advance(timedelta(minutes=1))
+    assert asked == [0, *range(5, 16), 20, 25]
+
+
+@GENERATION2
+async def test_a_point_of_the_future_is_no_reason_to_wait_for_it(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """The portal's clock may be wrong."""
+    point = {"dataTime": int((NOON + timedelta(hours=5)).timestamp()) * 1000, "data": {"pac": 1}}
+    async with odd_portal(lambda _: success([point]), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        for _ in range(20):
+            await client.inverter_reading("1", "A")
+            simulator.clock.advance(timedelta(minutes=1))
+        assert len(portal.paths) == 1 + 4
+
+
+@GENERATION2
+async def test_only_names_that_ever_had_a_value_are_asked_for_and_all_each_hour(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    client = client_of(http, simulator)
+    simulator.clock.set(NOON.replace(minute=0, second=20))
+    readings = await polled(client, simulator, 181)
+    names = asked_names(simulator)
+    everything = names[0]
+    assert everything == max(names) > 99
+    assert [number for number, count in enumerate(names) if count == everything] == [0, 12, 24, 36]
+    assert set(names[1:12]) == {names[1]}
+    assert names[1] < everything
+    of_known, of_all = readings[59], readings[60]
+    assert of_all.strings.keys() == of_known.strings.keys() != set()
+    assert of_all.temperatures.keys() == of_known.temperatures.keys() != set()
+
+
+@GENERATION2
+async def test_a_day_of_an_inverter_is_less_than_25_mb(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    """From samples of ten minutes; compressed, if the portal does."""
+    simulator.compresses = True
+    simulator.token_lifetime = timedelta(days=2)
+    client = client_of(http, simulator)
+    starts = range(2, 24, 4)
+    for hour in starts:
+        simulator.clock.set(datetime(2026, 6, 15, hour, 0, 20, tzinfo=BERLIN))
+        await polled(client, simulator, 10)
+    calls = [call for call in simulator.requests if call.path.endswith("queryRealTimeData")]
+    assert len(calls) == 2 * len(starts)
+    assert all("gzip" in call.headers["Accept-Encoding"] for call in calls)
+    assert sum(call.sent for call in calls) * 144 / len(starts) < 25_000_000
+
+
+@GENERATION2
+async def test_a_name_that_gets_a_value_later_is_read_within_an_hour(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    def answer(request: web.Request) -> Any:
+        now = simulator.clock.now()
+        soh = {"soh": 97, "batteryV": 52} if now >= NOON + timedelta(minutes=10) else {}
+        return success([{"dataTime": int(now.timestamp()) * 1000, "data": {"pac": 1, **soh}}])
+
+    async with odd_portal(answer, login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        simulator.clock.set(NOON)
+        found: list[float | None] = []
+        for _ in range(14):
+            found.append((await client.inverter_reading("1", "A")).battery.state_of_health)
+            simulator.clock.advance(timedelta(minutes=5))
+    assert found[0] is None
+    assert found[12:] == [97, 97]
+
+
+@GENERATION2
+@pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(minutes=1), -timedelta(days=1)])
+async def test_an_inverter_is_asked_after_the_clock_was_set(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, jump: timedelta
+) -> None:
+    client = client_of(http, simulator)
+    await polled(client, simulator, 2)
+    assert len(asked_names(simulator)) == 1
+    simulator.clock.set(NOON + jump)
+    await polled(client, simulator, 1)
+    assert len(asked_names(simulator)) == 2
+
+
+@GENERATION2
+async def test_an_inverter_is_asked_again_after_an_error(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """The last reading is none in its place: that it is old has to be known."""
+    client = client_of(http, simulator)
+    await polled(client, simulator, 1)
+    simulator.clock.advance(timedelta(minutes=5))
+    simulator.faults.add("malformed", times=1)
+    with pytest.raises(ResponseError):
+        await polled(client, simulator, 1)
+    assert (await polled(client, simulator, 1))[0].power is not None
 
 
 # Its session
@@ -491,7 +640,7 @@ async def test_nothing_is_shown_of_a_station_whose_inverters_are_offline(
     station.offline = True
     for _ in range(GRACE_POLLS + 1):
         await entry.runtime_data.async_refresh()
-    assert entry.runtime_data.data.stations[HOUSE.station_id].reading == StationReading()
+    assert entry.runtime_data.station_readings[HOUSE.station_id].reading == StationReading()
     during = hass.states.get(power)
     assert during is not None
     assert during.state in {STATE_UNKNOWN, STATE_UNAVAILABLE}
@@ -694,6 +843,8 @@ async def test_a_client_follows_the_portal(
         for now in (after, before, after):
             # As if some time had passed: logins are limited.
             client.connection._auth.budget.left = 3
+            for api in client.connection._apis:
+                vars(api).get("_polls", {}).clear()
             simulator.speaks = {now}
             assert await ask(client, question) == answer
             assert client.api_version == now
@@ -770,8 +921,9 @@ async def test_a_move_under_a_running_home_assistant(
             await poll(hass, freezer)
             assert entry.runtime_data.last_update_success
             assert [state.entity_id for state in hass.states.async_all() if state.state == STATE_UNAVAILABLE] == []
-            parts = (*entry.runtime_data.data.stations.values(), *entry.runtime_data.data.inverters.values())
-            assert [part.error for part in parts] == [None] * 7
+            account = entry.runtime_data
+            live = (*account.station_readings.values(), *account.inverter_readings.values())
+            assert [coordinator.error for coordinator in live] == [None] * 7
         assert entry.data[CONF_GENERATION] == now
         assert ids().items() >= ids_before.items()
     assert "unavailable" not in caplog.text
@@ -779,7 +931,7 @@ async def test_a_move_under_a_running_home_assistant(
     # The next start begins with what the portal speaks, and nothing has another name.
     tried = len(logins(simulator))
     freezer.tick(timedelta(hours=2))
-    assert await hass.config_entries.async_reload(entry.entry_id)
+    assert await reload(hass, entry)
     await hass.async_block_till_done()
     assert set(logins(simulator)[tried:]) <= {after}
     assert ids().items() >= ids_before.items()
@@ -789,8 +941,6 @@ async def test_a_move_under_a_running_home_assistant(
 
 @GENERATION2
 async def test_what_was_found_at_set_up_is_remembered(hass: HomeAssistant, simulator: PortalSimulator) -> None:
-    from tests.test_config_flow import sign_in  # noqa: PLC0415
-
     result = await sign_in(hass, simulator.url)
     await hass.async_block_till_done()
     assert (result["data"][CONF_URL], result["data"][CONF_EMAIL]) == (simulator.url, "family@example.com")

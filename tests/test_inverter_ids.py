@@ -10,12 +10,11 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import LOOKUP_INTERVAL
 from custom_components.mtec.portal import values
-from tests.conftest import GENERATION1, VILLAGE, SetUp
-from tests.home import Home
+from tests.conftest import FAMILY, GENERATION1, VILLAGE, SetUp
+from tests.home import Home, reload
 from tests.portal_simulator import BARN, FARM, HOUSE
 from tests.portal_simulator.plant import Inverter
 
-FAMILY = "family@example.com"
 HOUSE_BATTERY = "sensor.energy_butler_battery_power"
 INVERTER = HOUSE.inverters[0]
 
@@ -75,7 +74,7 @@ async def test_new_inverter_waits_for_its_serial_number(home: Home, set_up: SetU
     assert home.is_fresh(HOUSE, "sensor.haus_am_see_pv_power")
 
     inverters[0] = replace(INVERTER, serial="--")
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     assert ids(home.hass, entry) == {HOUSE.station_id, INVERTER.serial}
     inverters[0] = INVERTER
     await home.poll()
@@ -90,7 +89,7 @@ async def test_inverter_that_never_has_a_serial_number_goes_by_the_portals_id(ho
     entry = await set_up(FAMILY)
     await home.poll(2)
     assert ids(home.hass, entry) == {HOUSE.station_id, INVERTER.device_id}
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     await home.hass.async_block_till_done()
     assert HOUSE_BATTERY in home.states()
     assert not home.unavailable()

@@ -1,24 +1,21 @@
-"""What becomes an issue under Repairs, and what becomes of devices that the portal does not list any more."""
+"""Repair issues, and devices that the portal does not list any more."""
 
 from datetime import timedelta
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE
+from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
-from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
-from custom_components.mtec.portal import digest_of
-from custom_components.mtec.stale import GONE_AFTER, GONE_AFTER_LOOKUPS
-from tests.conftest import GENERATION1, VILLAGE, SetUp
-from tests.home import Home
+from custom_components.mtec.const import CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.missing_devices import REMOVED_AFTER, REMOVED_AFTER_LISTINGS
+from tests.conftest import FAMILY, GENERATION1, VILLAGE, SetUp
+from tests.home import Home, add_account, entry_at, reload, set_up as set_up_again
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE
 
-FAMILY = "family@example.com"
 HOUR = timedelta(hours=1)
 
 
@@ -106,15 +103,10 @@ async def test_one_part_that_is_not_understood_is_no_issue(home: Home, set_up: S
 
 async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
     async with odd_portal(lambda _: success({"nothing": "known"})) as portal:
-        entry = MockConfigEntry(
-            domain=DOMAIN,
-            title="Gartenstraße",
-            data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: digest_of("x")},
-        )
-        entry.add_to_hass(hass)
-        await hass.config_entries.async_setup(entry.entry_id)
+        entry = entry_at(portal.url, "erika@example.com", "x", title="Gartenstraße")
+        await add_account(hass, entry)
         freezer.tick(HOUR)
-        await hass.config_entries.async_reload(entry.entry_id)
+        await reload(hass, entry)
     issue = ir.async_get(hass).async_get_issue(DOMAIN, f"api_not_understood_{entry.entry_id}")
     assert issue is not None
     assert issue.learn_more_url == "https://github.com/home-assistant-mtec/mtec/issues/new"
@@ -268,7 +260,7 @@ async def test_absence_outlives_a_restart(home: Home, set_up: SetUp) -> None:
     home.simulator.accounts[VILLAGE].stations.pop(0)
     for _ in range(5):
         await look_up(home, 5)
-        await home.hass.config_entries.async_reload(entry.entry_id)
+        await reload(home.hass, entry)
     assert devices(home.hass) == ALL - HOUSE_IDS
 
 
@@ -280,9 +272,9 @@ async def test_long_time_without_look_ups_is_no_absence(home: Home, set_up: SetU
     house = stations.pop(0)
     await look_up(home, 2)
     await home.hass.config_entries.async_unload(entry.entry_id)
-    home.freezer.tick(4 * GONE_AFTER)
-    await home.hass.config_entries.async_setup(entry.entry_id)
-    await look_up(home, GONE_AFTER_LOOKUPS - 5)
+    home.freezer.tick(4 * REMOVED_AFTER)
+    await set_up_again(home.hass, entry)
+    await look_up(home, REMOVED_AFTER_LISTINGS - 5)
     assert devices(home.hass) == ALL
     stations.append(house)
     await look_up(home, 1)
@@ -315,11 +307,11 @@ async def test_nothing_can_be_removed_while_the_portal_says_nothing(home: Home, 
     entry = await set_up(FAMILY)
     stations = list(home.simulator.accounts[FAMILY].stations)
     home.simulator.accounts[FAMILY].stations.clear()
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     assert not await remove_by_hand(home.hass, HOUSE.station_id)
     home.simulator.accounts[FAMILY].stations += stations
     home.simulator.faults.add("http_500")
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert not await remove_by_hand(home.hass, HOUSE.station_id)
     assert devices(home.hass) == HOUSE_IDS
@@ -331,7 +323,7 @@ async def test_only_followed_station_is_gone(home: Home, set_up: SetUp) -> None:
     entry = await set_up(VILLAGE)
     ignored = {plant.station_id: plant.name for plant in (BARN, FARM)}
     home.hass.config_entries.async_update_entry(entry, options={CONF_IGNORED_STATIONS: ignored})
-    await home.hass.config_entries.async_reload(entry.entry_id)
+    await reload(home.hass, entry)
     assert devices(home.hass) == HOUSE_IDS
     home.simulator.accounts[VILLAGE].stations.pop(0)
     await look_up(home, 25)

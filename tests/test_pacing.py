@@ -13,17 +13,18 @@ import aiohttp
 from aiohttp import web
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
+from homeassistant.const import CONF_SCAN_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.coordinator import MtecCoordinator
+from cli import app as cli_app
+from custom_components.mtec.account import Account
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
+    BURST,
+    BURST_PAUSE,
     FIRST_BACKOFF,
     LONGEST_BACKOFF,
     PAUSE,
@@ -36,16 +37,15 @@ from custom_components.mtec.sources import (
     ResponseError,
     SourceError,
 )
-from tests.conftest import NOON, SetUp
-from tests.home import Home, most_in
+from tests.clients import BERLIN, CREDENTIALS
+from tests.conftest import FAMILY, NOON, SetUp
+from tests.home import Home, add_account, entry_at, most_in, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, Station
 from tests.portal_simulator.faults import Fault, InsteadError, Strike
-from tests.test_client import BERLIN, CREDENTIALS
 
 pytestmark = pytest.mark.usefixtures("home")
 
-FAMILY = "family@example.com"
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
 
 
@@ -94,11 +94,77 @@ async def test_one_at_a_time_with_a_pause_and_a_maximum_a_minute(
     calls = simulator.requests
     assert len(calls) >= 92
     assert {call.code for call in calls} == {"1000000"}
-    for before, after in pairwise(calls):
-        assert before.ended is not None
-        assert after.started - before.ended >= PAUSE - 1e-6
+    pauses = _pauses(calls)
+    assert min(pauses) >= BURST_PAUSE - 1e-6
+    minutes = (calls[-1].started - calls[0].started) / 60
+    assert sum(pause < PAUSE - 1e-6 for pause in pauses) <= BURST + minutes * REQUESTS_A_MINUTE
     assert most_in(calls, 60) <= REQUESTS_A_MINUTE
     assert most_in(calls, 60) > REQUESTS_A_MINUTE * 0.6
+
+
+def _pauses(calls: list[Call]) -> list[float]:
+    """Return the seconds between the end of each request and the start of the next."""
+    return [after.started - before.ended for before, after in pairwise(calls) if before.ended is not None]
+
+
+async def test_burst_is_quick_and_the_minute_keeps_its_budget(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """What a home asks for at its start takes little longer than the portal's answers; then there is nothing left."""
+    client = _family(http, simulator, RateLimiter())
+    for _ in range(3):
+        simulator.requests.clear()
+        for _ in range(50):
+            await client.stations()
+        calls = simulator.requests
+        assert calls[BURST - 1].started - calls[0].started < BURST * (BURST_PAUSE + 0.1)
+        pauses = _pauses(calls)
+        assert min(pauses) >= BURST_PAUSE - 1e-6
+        assert sum(pause < PAUSE - 1e-6 for pause in pauses[: REQUESTS_A_MINUTE - 1]) <= BURST + 2
+        assert most_in(calls, 60) == REQUESTS_A_MINUTE
+        # A pause of a minute fills the bucket again.
+        freezer.tick(60)
+
+
+async def test_burst_is_for_the_foreground(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    """A long job keeps its pauses, and takes nothing from what the next poll may ask for quickly."""
+    limiter = RateLimiter()
+    client = _family(http, simulator, limiter)
+    await client.sign_in()
+    for _ in range(12):
+        await Client(client.connection, background=True).inverters(HOUSE.station_id)
+    for _ in range(10):
+        await client.stations()
+    pauses = _pauses(simulator.requests)
+    assert min(pauses[:12]) >= PAUSE - 1e-6
+    assert max(pauses[12:]) < PAUSE / 2
+
+
+async def test_burst_waits_for_the_time_that_a_busy_portal_asked_for(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    client = _family(http, simulator, RateLimiter())
+    await client.sign_in()
+    simulator.faults.add("busy", times=1)
+    await client.stations()
+    assert max(_pauses(simulator.requests)) >= FIRST_BACKOFF
+
+
+@pytest.mark.parametrize(("days", "seconds"), [(14, 4), (31, 65)])
+async def test_curves_on_the_command_line_wait_no_longer_than_the_budget(
+    simulator: PortalSimulator, capsys: pytest.CaptureFixture[str], days: int, seconds: float
+) -> None:
+    """Nobody else polls there: a fortnight is a burst, a month has a request or two more than a minute allows."""
+    end = NOON.date() - timedelta(days=1)
+    start = end - timedelta(days=days - 1)
+    account = ["--url", simulator.url, "--email", FAMILY, "--password", "sunshine", "--time-zone", "Europe/Berlin"]
+    assert await cli_app.run([*account, "usage", "--type", "day", "--start", f"{start}", "--end", f"{end}"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 288 * days
+    calls = simulator.requests
+    assert sum("queryStationCurve" in call.path for call in calls) == days
+    assert calls[-1].started - calls[0].started < seconds
+    assert most_in(calls, 60) <= REQUESTS_A_MINUTE
+    assert min(_pauses(calls)) >= BURST_PAUSE - 1e-6
 
 
 async def test_polling_goes_first_while_a_job_runs(
@@ -243,12 +309,12 @@ async def test_pause_of_years_is_one_of_an_hour(
     monkeypatch.setitem(FAULTS, "retry_after_years", Fault(about="HTTP 429 for years", before=strike))
     entry = await set_up(FAMILY)
     simulator = home.simulator
-    coordinator: MtecCoordinator = entry.runtime_data
+    account: Account = entry.runtime_data
     simulator.faults.add("retry_after_years", times=1)
     await home.poll(6)
     assert simulator.faults.struck["retry_after_years"] == 1
     assert home.unavailable()
-    error = coordinator.last_exception
+    error = account.last_exception
     assert isinstance(error, UpdateFailed)
     assert error.retry_after is not None
     assert 0 < error.retry_after <= 3600
@@ -286,14 +352,14 @@ async def test_pause_after_a_request_that_failed(
     assert before.faults == (fault,)
     assert before.ended is not None
     # A connection that hangs is given up by the client before the portal ends it.
-    assert after.started - min(before.ended, before.started + 30) >= PAUSE - 1e-6
+    assert after.started - min(before.ended, before.started + 30) >= BURST_PAUSE - 1e-6
 
 
 async def test_two_entries_on_the_same_portal_share_one_pace(home: Home, set_up: SetUp) -> None:
     simulator = home.simulator
     first = await set_up(FAMILY)
     second = await set_up("barn@example.com")
-    assert first.runtime_data.pacing is second.runtime_data.pacing
+    assert first.runtime_data.rate_limiter is second.runtime_data.rate_limiter
     simulator.requests.clear()
     await home.poll(10)
     assert {call.account for call in simulator.requests} == {FAMILY, "barn@example.com"}
@@ -330,8 +396,8 @@ async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> 
     simulator = home.simulator
     simulator.accounts[FAMILY].stations[:] = _barns(24)
     entry = await set_up(FAMILY)
-    interval = entry.runtime_data.update_interval
-    assert interval == timedelta(seconds=106)
+    interval = entry.runtime_data.interval
+    assert interval == timedelta(seconds=116)
     await home.poll(5, after=interval)
     await home.poll(2, after=timedelta(hours=1))
     assert home.said("not to crowd the portal") == 1
@@ -340,17 +406,17 @@ async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> 
 
     # A second account of that portal shares what there is.
     barn = await set_up("barn@example.com")
-    assert barn.runtime_data.update_interval > timedelta(seconds=106)
+    assert barn.runtime_data.interval > timedelta(seconds=116)
 
 
 @pytest.mark.parametrize("seconds", [30, 60, 3600])
 async def test_interval_is_an_option(home: Home, set_up: SetUp, hass: HomeAssistant, seconds: int) -> None:
     entry = await set_up(FAMILY)
-    assert entry.runtime_data.update_interval == timedelta(seconds=60)
+    assert entry.runtime_data.interval == timedelta(seconds=60)
     hass.config_entries.async_update_entry(entry, options={CONF_SCAN_INTERVAL: seconds})
-    await hass.config_entries.async_reload(entry.entry_id)
+    await reload(hass, entry)
     await hass.async_block_till_done()
-    assert entry.runtime_data.update_interval == timedelta(seconds=seconds)
+    assert entry.runtime_data.interval == timedelta(seconds=seconds)
     home.simulator.requests.clear()
     for _ in range(4):
         await home.poll(after=timedelta(seconds=seconds))
@@ -425,12 +491,8 @@ async def test_set_up_that_fails_again_and_again_signs_in_once(home: Home) -> No
     """Home Assistant tries it for hours."""
     simulator = home.simulator
     simulator.faults.add("malformed", matching="RunningOverview")
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        data={CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
-    )
-    entry.add_to_hass(home.hass)
-    await home.hass.config_entries.async_setup(entry.entry_id)
+    entry = entry_at(simulator.url, FAMILY, "sunshine")
+    await add_account(home.hass, entry)
     await home.poll(90)
     assert home.hass.states.async_entity_ids("sensor") == []
     assert 5 < len(simulator.requests) < 100
@@ -444,7 +506,7 @@ async def test_token_of_before_is_used_after_a_reload(home: Home, set_up: SetUp)
     """Ten reloads in a row are no logins."""
     entry = await set_up(FAMILY)
     for _ in range(10):
-        await home.hass.config_entries.async_reload(entry.entry_id)
+        await reload(home.hass, entry)
         await home.hass.async_block_till_done()
         assert entry.state is ConfigEntryState.LOADED
     assert sum(map(is_login, home.simulator.requests)) == 1

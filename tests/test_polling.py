@@ -8,14 +8,15 @@ from time import monotonic
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_SCAN_INTERVAL
 import pytest
 
 from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.portal.api_v1 import ApiV1
 from custom_components.mtec.portal.api_v2 import ApiV2
-from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnreadableError
+from custom_components.mtec.time_limit import OutOfTimeError, TimeLimit, UnexpectedError
 from tests.conftest import GENERATION1, VILLAGE, SetUp
-from tests.home import Home
+from tests.home import Home, reload
 from tests.portal_simulator import BARN, FARM, HOUSE
 from tests.portal_simulator.faults import HANG, SLOW
 
@@ -80,9 +81,8 @@ async def test_unexpected_exception_is_one_things_alone(
         await home.poll(GRACE_POLLS, after=timedelta(minutes=5))
         assert not home.unavailable()
         await home.poll(2, after=timedelta(minutes=5))
-        parts = [*entry.runtime_data.data.stations.values(), *entry.runtime_data.data.inverters.values()]
-        parts += entry.runtime_data.data.balances.values()
-        [failed] = [part for part in parts if part.error is not None]
+        coordinators = entry.runtime_data.in_turn()
+        [failed] = [coordinator for coordinator in coordinators if coordinator.error is not None]
         assert failed.failed_polls == GRACE_POLLS + 2
         assert failed.error_counts == {type(error()).__name__: GRACE_POLLS + 2}
     assert alone in home.unavailable()
@@ -139,24 +139,17 @@ async def test_set_up_goes_on_without_the_inverters_that_cannot_be_looked_up(
 
 async def test_what_runs_is_cut_at_the_limit() -> None:
     """And nothing is begun from then on; what takes no time is read, and an error of its own stays one."""
-
-    async def hang() -> None:
-        await asyncio.sleep(30)
-
-    async def give_up() -> None:
-        raise TimeoutError
-
-    async def answer() -> int:
-        return 7
-
     started = monotonic()
     limit = TimeLimit(0.2)
-    assert await limit.read(answer) == 7
-    with pytest.raises(UnreadableError, match="TimeoutError"):
-        await limit.read(give_up)
+    async with limit.enforce():
+        pass
+    with pytest.raises(UnexpectedError, match="TimeoutError"):
+        async with limit.enforce():
+            raise TimeoutError
     assert not limit.is_over()
     with pytest.raises(OutOfTimeError):
-        await limit.read(hang)
+        async with limit.enforce():
+            await asyncio.sleep(30)
     assert limit.is_over()
     assert limit.is_half_over()
     assert 0.15 < monotonic() - started < 5
@@ -197,18 +190,42 @@ async def test_slow_portal_gives_everything_in_turns(home: Home, set_up: SetUp) 
     """Ten things that take 12 s each do not fit into a minute: each has its turn, and nothing becomes unavailable."""
     entry = await set_up()
     home.simulator.faults.add("slow")
-    data = entry.runtime_data.data
-    everything = [*data.stations.values(), *data.inverters.values(), *data.balances.values()]
+    everything = entry.runtime_data.in_turn()
     for _ in range(12):
-        before = {id(part): part.read_at for part in everything}
+        before = {each: each.read_at for each in everything}
         assert await duration_of_poll(home) <= 60 + SLOW
         # What had no turn has not failed; what was cut off has.
-        assert sum(part.error is not None for part in everything) <= 1
-        assert 3 <= sum(part.read_at != before[id(part)] for part in everything) <= 5
+        assert sum(each.error is not None for each in everything) <= 1
+        assert 3 <= sum(each.read_at != before[each] for each in everything) <= 5
         assert not home.unavailable()
     now = home.simulator.clock.now()
-    assert all(part.read_at is not None and now - part.read_at < timedelta(minutes=9) for part in everything)
+    assert all(each.read_at is not None and now - each.read_at < timedelta(minutes=9) for each in everything)
     assert home.complaints() == []
+
+
+@pytest.mark.parametrize("seconds", [60, 66])
+async def test_poll_asks_what_was_asked_least_recently_first(home: Home, set_up: SetUp, seconds: int) -> None:
+    """Stations, then inverters, then daily energies. What is left out, or cut off by the limit, is the first next time.
+
+    Within 66 s, five things are read in 12 s each and the sixth is cut off.
+    """
+    entry = await set_up()
+    home.hass.config_entries.async_update_entry(entry, options={CONF_SCAN_INTERVAL: seconds})
+    await reload(home.hass, entry)
+    account = entry.runtime_data
+    order = [
+        *account.station_readings.values(),
+        *account.inverter_readings.values(),
+        *account.daily_energies.values(),
+    ]
+    assert account.in_turn() == order
+    home.simulator.faults.add("slow")
+    home.freezer.tick(timedelta(minutes=5))
+    await home.poll(after=timedelta(seconds=seconds))
+    read = [each for each in order if each.read_at == order[0].read_at or each.read_at > order[0].read_at]
+    assert read == order[: len(read)]
+    assert 3 <= len(read) <= 5
+    assert account.in_turn() == [*order[len(read) :], *read]
 
 
 async def test_what_hangs_does_not_take_the_turn_of_the_others(home: Home, set_up: SetUp, generation: int) -> None:
@@ -246,14 +263,13 @@ async def test_what_was_cut_off_has_its_turn_first(home: Home, set_up: SetUp) ->
     sleep = home.simulator.sleep
     home.simulator.sleep = lambda _: sleep(25)
     home.simulator.faults.add("slow")
-    data = entry.runtime_data.data
-    everything = [*data.stations.values(), *data.inverters.values(), *data.balances.values()]
-    for part in everything:
-        part.interval = timedelta()
+    everything = entry.runtime_data.in_turn()
+    for coordinator in everything:
+        coordinator.interval = timedelta()
     for _ in range(8):
         await duration_of_poll(home)
         assert not home.unavailable()
-        assert all(part.failed_polls <= 1 for part in everything)
+        assert all(coordinator.failed_polls <= 1 for coordinator in everything)
     assert len(home.simulator.requests) > 20
 
 
@@ -261,14 +277,14 @@ async def test_what_was_cut_off_has_its_turn_first(home: Home, set_up: SetUp) ->
 async def test_what_takes_all_the_time_has_had_its_turn(home: Home, set_up: SetUp) -> None:
     """A station that is cut off although it was first is not the first again at the next poll."""
     entry = await set_up("family@example.com")
-    data = entry.runtime_data.data
-    [station], [inverter] = data.stations.values(), data.inverters.values()
+    account = entry.runtime_data
+    [station], [inverter] = account.station_readings.values(), account.inverter_readings.values()
 
     async def hang() -> Any:
         await home.simulator.sleep(100)
         await asyncio.Event().wait()
 
-    station.read = hang
+    station.fetch = hang
     for _ in range(6):
         await duration_of_poll(home)
     assert station.reading is None

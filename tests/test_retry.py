@@ -14,7 +14,7 @@ from custom_components.mtec.sources import (
     SourceConnectionError,
     SourceError,
 )
-from custom_components.mtec.time_limit import OutOfTimeError, UnreadableError
+from custom_components.mtec.time_limit import OutOfTimeError, UnexpectedError
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_subclasses_of_source_errors_have_the_texts_of_their_class() -> None:
             EXCEPTION_KEYS[class_],
             FORM_KEYS[class_],
         )
-    late, unreadable = OutOfTimeError("late"), UnreadableError(ValueError("secret"))
+    late, unreadable = OutOfTimeError(), UnexpectedError(ValueError("secret"))
     assert (homeassistant_error(late).translation_key, error_key(late)) == ("portal_unreachable", "cannot_connect")
     assert (homeassistant_error(unreadable).translation_key, error_key(unreadable)) == (
         "portal_response",

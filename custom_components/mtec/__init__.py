@@ -1,17 +1,17 @@
-"""M-TEC Energybutler: solar inverters and batteries, through M-TEC's portal."""
+"""M-TEC Energybutler solar inverters and batteries, read from M-TEC's portal."""
 
 from homeassistant.const import CONF_EMAIL, Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
+from .account import Account, MtecConfigEntry
 from .const import DOMAIN
-from .coordinator import MtecConfigEntry, MtecCoordinator
 from .history.healing import async_heal_by_itself
 from .history.manager import async_import_manager
 from .issues import async_forget
+from .missing_devices import async_forget_missing_devices
 from .services import async_setup_services
-from .stale import async_forget_absences
 from .titles import title_of
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -26,20 +26,21 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
     """Set up an account."""
-    _take_email_from_title(hass, entry)
-    coordinator = MtecCoordinator(hass, entry)
-    # Before the first poll: if that fails, the diagnostics tell why.
-    entry.runtime_data = coordinator
-    await coordinator.async_config_entry_first_refresh()
+    _replace_email_in_title(hass, entry)
+    # The diagnostics need it too if the stations cannot be listed.
+    entry.runtime_data = account = Account(hass, entry)
+    await account.async_config_entry_first_refresh()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    # A start of Home Assistant does not wait for the readings. Entities are added as they come.
+    entry.async_create_background_task(hass, account.async_refresh(), "mtec first poll")
     await async_import_manager(hass).async_continue(entry)
     async_heal_by_itself(hass, entry)
     return True
 
 
 @callback
-def _take_email_from_title(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
-    """Call an account by its stations if it is called by its e-mail, as they were before: titles get into the log."""
+def _replace_email_in_title(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
+    """Replace a title that is the e-mail address, which would get into the log, by the names of the stations."""
     if entry.title.casefold() != str(entry.data.get(CONF_EMAIL)).casefold():
         return
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
@@ -55,21 +56,19 @@ async def async_unload_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> boo
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
-    """Leave nothing behind of an account that is removed."""
+    """Delete all that is stored of an account."""
     async_forget(hass, entry.entry_id)
-    await async_forget_absences(hass, entry.entry_id)
+    await async_forget_missing_devices(hass, entry.entry_id)
     await async_import_manager(hass).async_forget_account(entry.entry_id)
 
 
 async def async_remove_config_entry_device(hass: HomeAssistant, entry: MtecConfigEntry, device: dr.DeviceEntry) -> bool:
-    """Return whether a person may remove a device: one that the portal does not list any more."""
-    # There is none if the account was never set up since the start.
-    coordinator: MtecCoordinator | None = getattr(entry, "runtime_data", None)
+    """Return whether a user may remove a device: only one that is not listed any more."""
+    # An account that was never set up since the start has no runtime data.
+    account: Account | None = getattr(entry, "runtime_data", None)
     ids = {id_ for domain, id_ in device.identifiers if domain == DOMAIN}
-    if coordinator is None or not coordinator.knows_what_is_listed:
-        return False
-    if ids & (coordinator.data.stations.keys() | coordinator.data.inverters.keys()):
+    if account is None or not account.async_is_removable(ids):
         return False
     for id_ in ids:
-        coordinator.async_forget_part(id_)
+        account.async_forget(id_)
     return True

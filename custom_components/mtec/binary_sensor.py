@@ -1,4 +1,4 @@
-"""The binary sensors of stations and inverters."""
+"""The binary sensor platform."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import MtecConfigEntry, MtecCoordinator
-from .entity import MtecEntity, MtecEntityDescription, async_add_what_appears, what_has_a_value
+from .account import Account, MtecConfigEntry
+from .entity import Discovery, MtecEntity, MtecEntityDescription, async_add_supported
 from .models import InverterReading, StationReading, WorkStatus
 
 PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class MtecBinarySensorDescription[ReadingT](BinarySensorEntityDescription, MtecEntityDescription[ReadingT]):
+class MtecBinarySensorDescription[DataT](BinarySensorEntityDescription, MtecEntityDescription[DataT]):
     """A binary sensor whose value is a bool or None."""
 
-    value_fn: Callable[[ReadingT], bool | None]
+    value_fn: Callable[[DataT], bool | None]
 
 
 def _problem(
@@ -40,16 +40,16 @@ def _problem(
 
 
 def _any(codes: Iterable[int | None]) -> bool | None:
-    """Return whether any code tells of something, None if there is no code."""
+    """Return whether any code is not 0, None if no code is known."""
     known = [code for code in codes if code is not None]
     return any(known) if known else None
 
 
-def _grid_outage(coordinator: MtecCoordinator, station_id: str) -> MtecBinarySensorDescription[StationReading]:
-    """Return whether the grid is out: the station says so, or else its inverters say whether they are off the grid."""
+def _grid_outage(account: Account, station_id: str) -> MtecBinarySensorDescription[StationReading]:
+    """Return the grid outage of a station. If it does not report it, it follows from the status of its inverters."""
 
     def is_out(reading: StationReading) -> bool | None:
-        return _any_off_grid(coordinator, station_id) if reading.grid_outage is None else reading.grid_outage
+        return _any_off_grid(account, station_id) if reading.grid_outage is None else reading.grid_outage
 
     return MtecBinarySensorDescription(
         key="grid_outage",
@@ -59,11 +59,10 @@ def _grid_outage(coordinator: MtecCoordinator, station_id: str) -> MtecBinarySen
     )
 
 
-def _any_off_grid(coordinator: MtecCoordinator, station_id: str) -> bool | None:
-    """Return whether any inverter of a station is off the grid, None if the work status of none is known."""
-    inverters = coordinator.data.inverters.values()
-    readings = [each.reading for each in inverters if each.station_id == station_id and each.reading is not None]
-    known = [reading.work_status for reading in readings if reading.work_status is not None]
+def _any_off_grid(account: Account, station_id: str) -> bool | None:
+    """Return whether any inverter of a station is off the grid, None if no work status is known."""
+    readings = [inverter.reading for inverter in account.inverter_coordinators(station_id)]
+    known = [reading.work_status for reading in readings if reading is not None and reading.work_status is not None]
     return WorkStatus.OFF_GRID in known if known else None
 
 
@@ -75,10 +74,10 @@ INVERTER_BINARY_SENSORS: tuple[MtecBinarySensorDescription[InverterReading], ...
 )
 
 
-class MtecBinarySensor[ReadingT](MtecEntity[ReadingT], BinarySensorEntity):
-    """A yes or no of a station or an inverter."""
+class MtecBinarySensor[DataT](MtecEntity[DataT], BinarySensorEntity):
+    """A binary sensor of a station or an inverter."""
 
-    entity_description: MtecBinarySensorDescription[ReadingT]
+    entity_description: MtecBinarySensorDescription[DataT]
 
     @property
     @override
@@ -87,18 +86,19 @@ class MtecBinarySensor[ReadingT](MtecEntity[ReadingT], BinarySensorEntity):
         return value
 
 
-def _discover(coordinator: MtecCoordinator) -> Iterator[MtecBinarySensor[Any]]:
-    for station in coordinator.data.stations.values():
-        outage = _grid_outage(coordinator, station.id)
-        if station.reading is not None and outage.value_fn(station.reading) is not None:
-            yield MtecBinarySensor(coordinator, station, outage)
-    inverters = coordinator.data.inverters.values()
-    for inverter, inverter_description in what_has_a_value(inverters, lambda _: INVERTER_BINARY_SENSORS):
-        yield MtecBinarySensor(coordinator, inverter, inverter_description)
+def _discover(discovery: Discovery) -> Iterator[MtecBinarySensor[Any]]:
+    account, id_ = discovery.account, discovery.id
+    if (inverter := account.inverter_readings.get(id_)) is not None:
+        for inverter_description in discovery.with_value(inverter, INVERTER_BINARY_SENSORS):
+            yield MtecBinarySensor(account, inverter, inverter_description)
+        return
+    station = account.station_readings[id_]
+    for description in discovery.with_value(station, [_grid_outage(account, id_)]):
+        yield MtecBinarySensor(account, station, description, account.inverter_coordinators(id_))
 
 
 async def async_setup_entry(
     hass: HomeAssistant, entry: MtecConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add the binary sensors of an account."""
-    async_add_what_appears(entry, async_add_entities, _discover)
+    """Set up the binary sensors of an account."""
+    async_add_supported(entry, async_add_entities, _discover)

@@ -1,21 +1,15 @@
-"""Setting up an account, and signing in again."""
+"""The config flow and the options flow."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, override
 
-from homeassistant.config_entries import ConfigEntryState, ConfigFlow, ConfigFlowResult, FlowType, OptionsFlowWithReload
-from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, CONF_URL, UnitOfTime
+from homeassistant.config_entries import ConfigEntryState, ConfigFlow, ConfigFlowResult, FlowType
+from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_URL
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
-    SelectOptionDict,
-    SelectSelector,
-    SelectSelectorConfig,
     TextSelector,
     TextSelectorConfig,
     TextSelectorType,
@@ -23,28 +17,22 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 from yarl import URL
 
+from .account import MtecConfigEntry
 from .const import (
     CONF_DIGEST,
-    CONF_FILL_GAPS,
     CONF_GENERATION,
-    CONF_IGNORED_STATIONS,
     DOMAIN,
-    LONGEST_POLL_INTERVAL,
-    POLL_INTERVAL,
-    SHORTEST_POLL_INTERVAL,
 )
-from .coordinator import MtecConfigEntry, portal_key, temporary_client
 from .errors import error_key
-from .history.flow import CONF_STATIONS, ImportHistoryFlow
+from .options_flow import IMPORT_HISTORY, MtecOptionsFlow
 from .portal import PORTAL_URL, Credentials, digest_of
+from .portal_client import portal_key, temporary_client
 from .sources import SourceError
 from .titles import DEFAULT_TITLE, title_of
 
 SECTION_PORTAL = "portal"
 CONF_ALLOW_HTTP = "allow_http"
 
-IMPORT_HISTORY = {"next_step_id": "import_history"}
-"""What the options are begun with to import history at once."""
 
 _PASSWORD = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="current-password"))
 
@@ -74,17 +62,17 @@ _PORTAL = vol.Schema(
 
 
 class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
-    """Sets up an account."""
+    """Set up an account."""
 
     _title = DEFAULT_TITLE
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Let the person choose between their own account and the demo account."""
+        """Let the user choose between their own account and the demo account."""
         return self.async_show_menu(step_id="user", menu_options=["account", "demo"])
 
     async def async_step_account(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set up the person's own account."""
+        """Set up the user's own account."""
         error = None
         if user_input is not None:
             email = user_input[CONF_EMAIL].strip()
@@ -115,7 +103,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         return result
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
-        """Sign in again: the portal does not accept the password any more."""
+        """Sign in again, because the portal does not accept the password any more."""
         return await self.async_step_reauth_confirm()
 
     async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -135,7 +123,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Take another password or another portal address for the same account."""
+        """Change the password or the portal address of an account."""
         entry = self._get_reconfigure_entry()
         email = entry.data.get(CONF_EMAIL)
         error = None
@@ -155,13 +143,13 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
     @callback
     @override
     def async_get_options_flow(config_entry: MtecConfigEntry) -> MtecOptionsFlow:
-        """Return what changes the options of an account."""
+        """Return the options flow."""
         return MtecOptionsFlow()
 
     def _async_show(
         self, step: str, schema: vol.Schema, user_input: dict[str, Any] | None, error: str | None, email: str = ""
     ) -> ConfigFlowResult:
-        """Show a form, with what the person typed before and what was wrong with it."""
+        """Show a form with the previous input and its error."""
         return self.async_show_form(
             step_id=step,
             data_schema=self.add_suggested_values_to_schema(schema, user_input),
@@ -172,9 +160,9 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_try(
         self, user_input: Mapping[str, Any], credentials: Credentials | None, unique_id: str | None = None
     ) -> tuple[dict[str, Any], str | None]:
-        """Return what to keep of the portal and what is wrong with the account, None if nothing is.
+        """Return the data of the portal, and the error of the account, None if it can be set up.
 
-        Aborts if the account is set up already, but for the entry whose unique id is `unique_id`.
+        Aborts if the account is set up already by another entry than the one with `unique_id`.
         """
         portal = user_input[SECTION_PORTAL]
         if (url := _portal_url(portal[CONF_URL])) is None:
@@ -191,7 +179,7 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_sign_in(
         self, url: str, credentials: Credentials | None, generation: int | None = None
     ) -> tuple[int | None, str | None]:
-        """Sign in and read the stations. Return the API's generation, and what went wrong, None if nothing did."""
+        """Sign in and read the stations. Return the version of the API, and an error, None if that succeeded."""
         with temporary_client(self.hass, url, credentials, generation) as client:
             try:
                 await client.sign_in()
@@ -203,83 +191,21 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
         return client.api_version, None if stations else "no_stations"
 
 
-class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
-    """Changes the options of an account."""
-
-    config_entry: MtecConfigEntry
-
-    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Let the person choose what to change."""
-        if user_input == IMPORT_HISTORY:
-            return await self.async_step_import_history()
-        return self.async_show_menu(step_id="init", menu_options=["settings", "import_history"])
-
-    async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Change how often the portal is polled, and which stations are followed."""
-        options = self.config_entry.options
-        ignored = options.get(CONF_IGNORED_STATIONS, {})
-        names = ignored | self._station_names()
-        followed = [station for station in names if station not in ignored]
-        errors: dict[str, str] = {}
-        if user_input is not None:
-            # What is kept are the stations to ignore, so that a new station is followed.
-            unwanted = {station: name for station, name in names.items() if station not in user_input[CONF_STATIONS]}
-            if len(unwanted) < len(names):
-                return self.async_create_entry(
-                    data={
-                        CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
-                        CONF_IGNORED_STATIONS: unwanted,
-                    }
-                    | ({} if user_input.get(CONF_FILL_GAPS, True) else {CONF_FILL_GAPS: False})
-                )
-            errors[CONF_STATIONS] = "no_station_chosen"
-        schema = vol.Schema(
-            {
-                vol.Required(CONF_SCAN_INTERVAL, default=POLL_INTERVAL.seconds): NumberSelector(
-                    NumberSelectorConfig(
-                        min=SHORTEST_POLL_INTERVAL.seconds,
-                        max=LONGEST_POLL_INTERVAL.seconds,
-                        step=1,
-                        unit_of_measurement=UnitOfTime.SECONDS,
-                        mode=NumberSelectorMode.BOX,
-                    )
-                ),
-                vol.Required(CONF_STATIONS, default=followed): SelectSelector(
-                    SelectSelectorConfig(
-                        options=[SelectOptionDict(value=station, label=name) for station, name in names.items()],
-                        multiple=True,
-                    )
-                ),
-                vol.Optional(CONF_FILL_GAPS, default=True): BooleanSelector(),
-            }
-        )
-        return self.async_show_form(
-            step_id="settings",
-            data_schema=self.add_suggested_values_to_schema(schema, user_input or options),
-            errors=errors,
-        )
-
-    def _station_names(self) -> dict[str, str]:
-        """Return the names of the stations that are followed, by id; none while the account is not loaded."""
-        coordinator = getattr(self.config_entry, "runtime_data", None)
-        return {} if coordinator is None else {part.id: part.name for part in coordinator.data.stations.values()}
-
-
 def _portal_url(typed: str) -> str | None:
-    """Return the address of a portal as it is kept, None for one that cannot be an address."""
+    """Return a normalized address of a portal, None if it is not an address."""
     typed = typed.strip()
     try:
         url = URL(typed if "://" in typed else f"https://{typed}").origin()
         if url.scheme not in {"http", "https"} or not (host := (url.host or "").removesuffix(".")):
             return None
-        # A dot at the end of a name changes nothing but how it is looked up.
+        # A trailing dot only changes how the name is resolved.
         return str(url.with_host(host) if host != url.host else url)
     except ValueError:
         return None
 
 
 def _is_private(url: URL) -> bool:
-    """Return whether nobody on the way to the portal can read along: it is encrypted, or it stays on this machine."""
+    """Return whether a connection cannot be intercepted: it is encrypted, or does not leave this machine."""
     if url.scheme == "https" or url.host == "localhost":
         return True
     try:

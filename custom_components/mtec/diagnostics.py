@@ -1,6 +1,6 @@
-"""What helps to find out what is wrong, in one file that can be shown to anybody."""
+"""Diagnostics of an account or a device, without private data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,30 +11,32 @@ from homeassistant.loader import async_get_integration
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
+from .account import Account, MtecConfigEntry
 from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
-from .coordinator import MtecConfigEntry, MtecCoordinator, Part
-from .models import Inverter, Station
+from .coordinator import MtecCoordinator
+from .models import Station
 from .portal import PORTAL_URL
 from .portal.redaction import Redactor, Shown
 from .portal.request_log import LastAnswer, LastError, RequestLog
 
+type IsWanted = Callable[[str, str], bool]
+"""Whether to include a station or an inverter, by its id or serial number and the id of its station."""
+
 
 async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry) -> dict[str, Any]:
-    """Return all that is known of an account."""
-    return await _async_diagnostics(hass, entry, lambda _: True)
+    """Return the diagnostics of an account."""
+    return await _async_diagnostics(hass, entry, lambda *_: True)
 
 
 async def async_get_device_diagnostics(
     hass: HomeAssistant, entry: MtecConfigEntry, device: dr.DeviceEntry
 ) -> dict[str, Any]:
-    """Return what is known of a station with its inverters, or of an inverter, and of its account."""
+    """Return the diagnostics of a station with its inverters, or of an inverter, and of its account."""
     ids = {id_ for domain, id_ in device.identifiers if domain == DOMAIN}
-    return await _async_diagnostics(hass, entry, lambda part: bool(ids & {part.id, part.station_id}))
+    return await _async_diagnostics(hass, entry, lambda *each: not ids.isdisjoint(each))
 
 
-async def _async_diagnostics(
-    hass: HomeAssistant, entry: MtecConfigEntry, wanted: Callable[[Part[Any]], bool]
-) -> dict[str, Any]:
+async def _async_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry, is_wanted: IsWanted) -> dict[str, Any]:
     integration = await async_get_integration(hass, DOMAIN)
     versions = {"integration": str(integration.version), "home_assistant": ha_version}
     redactor = Redactor()
@@ -49,12 +51,11 @@ async def _async_diagnostics(
         redactor.learn(entry.data[CONF_URL], "portal")
         redactor.learn(URL(entry.data[CONF_URL]).authority, "portal")
         redactor.learn(URL(entry.data[CONF_URL]).host, "portal")
-    # There is none if the account was never set up since the start.
-    coordinator: MtecCoordinator | None = getattr(entry, "runtime_data", None)
-    if coordinator is not None:
-        _learn(coordinator, redactor)
+    # An account that was never set up since the start has no runtime data.
+    account: Account | None = getattr(entry, "runtime_data", None)
+    if account is not None:
+        _learn(account, redactor)
     _learn_others(hass, entry, redactor)
-    account = {} if coordinator is None else _account(coordinator, redactor, wanted)
     return {
         "versions": versions,
         "now": dt_util.utcnow().isoformat(),
@@ -65,26 +66,26 @@ async def _async_diagnostics(
             }
         )
         | {"data": redactor.redact_answer(_data(entry)), "options": redactor.redact_answer(entry.options)},
-        **account,
+        **({} if account is None else _account(account, redactor, is_wanted)),
     }
 
 
 def _data(entry: MtecConfigEntry) -> dict[str, Any]:
-    """Return the data of an account. The address of M-TEC's own portal is no secret."""
+    """Return the data of the config entry. The address of M-TEC's own portal is shown."""
     return {key: Shown(value) if value == PORTAL_URL else value for key, value in entry.data.items()}
 
 
-def _learn(coordinator: MtecCoordinator, redactor: Redactor) -> None:
-    """Learn the stations and inverters in the order of the portal."""
-    for station in coordinator.data.stations.values():
-        redactor.station(Station(id=station.id, name=station.name))
-    for inverter in coordinator.data.inverters.values():
-        pseudonym = redactor.inverter(Inverter(name=inverter.name, serial_number=inverter.id, model=None))
-        redactor.learn(coordinator.client.device_ids.get(inverter.id), f"id-of-{pseudonym}")
+def _learn(account: Account, redactor: Redactor) -> None:
+    """Replace the names and ids of stations and inverters by numbers in the order of the portal."""
+    for station in account.stations.values():
+        redactor.station(station)
+    for inverter in account.data.inverters.values():
+        pseudonym = redactor.inverter(inverter)
+        redactor.learn(account.client.device_ids.get(inverter.serial_number), f"id-of-{pseudonym}")
 
 
 def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redactor: Redactor) -> None:
-    """Learn the stations and inverters that are not followed, or not listed any more."""
+    """Replace those of stations and inverters that are not followed, or not listed any more."""
     for id_, name in entry.options.get(CONF_IGNORED_STATIONS, {}).items():
         redactor.station(Station(id=id_, name=name))
     for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id):
@@ -95,54 +96,72 @@ def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redactor: Redacto
             redactor.learn(device.name_by_user, f"name-of-{pseudonym}")
 
 
-def _account(coordinator: MtecCoordinator, redactor: Redactor, wanted: Callable[[Part[Any]], bool]) -> dict[str, Any]:
-    """Return what a coordinator knows of those stations and inverters that are wanted."""
-    data, client = coordinator.data, coordinator.client
-    parts = {
-        kind: [part for part in parts.values() if wanted(part)]
-        for kind, parts in (("stations", data.stations), ("balances", data.balances), ("inverters", data.inverters))
+def _account(account: Account, redactor: Redactor, is_wanted: IsWanted) -> dict[str, Any]:
+    """Return what an account knows, with those stations and inverters that are wanted."""
+    client = account.client
+    stations = {id_: id_ for id_ in account.stations}
+    inverters = {id_: inverter.station_id for id_, inverter in account.data.inverters.items()}
+    station_ids = {id_: station_id for id_, station_id in (stations | inverters).items() if is_wanted(id_, station_id)}
+    unwanted = {
+        name
+        for id_ in (stations | inverters).keys() - station_ids.keys()
+        for name in (id_, client.device_ids.get(id_, id_))
     }
-    unwanted = _unwanted_ids(coordinator, wanted)
+
+    def coordinators(of_kind: Mapping[str, MtecCoordinator[Any]], ids: Iterable[str]) -> list[dict[str, Any]]:
+        return [
+            _coordinator(of_kind[id_], station_ids[id_], redactor) | {"model": _model(account, id_, redactor)}
+            for id_ in ids
+            if id_ in station_ids
+        ]
+
     return {
         "poll": redactor.redact_data(
             {
-                "interval": coordinator.update_interval and coordinator.update_interval.total_seconds(),
-                "last_update_success": coordinator.last_update_success,
-                "last_exception": _error(coordinator.last_exception),
+                "interval": account.interval.total_seconds(),
+                "last_update_success": account.last_update_success,
+                "last_exception": _error(account.last_exception),
                 "generation": client.api_version,
-                "power_units": dict(client.power_units),
-                "not_listed_since": coordinator.absences.as_dict(),
             }
-        ),
-        "pacing": asdict(coordinator.pacing.statistics),
+        )
+        | {
+            "power_units": _by_stand_in(client.power_units, redactor),
+            "not_listed_since": _by_stand_in(account.missing_devices.as_dict(), redactor),
+        },
+        "rate_limiter": asdict(account.rate_limiter.statistics),
         "session": _session(client.request_log, redactor),
-        **{kind: [_part(part, redactor) for part in found] for kind, found in parts.items()},
+        "stations": coordinators(account.station_readings, stations),
+        "daily_energies": coordinators(account.daily_energies, stations),
+        "inverters": coordinators(account.inverter_readings, inverters),
         "answers": [
             _answer(answer, redactor) for answer in client.request_log.answers if not _is_about(answer, unwanted)
         ],
     }
 
 
-def _unwanted_ids(coordinator: MtecCoordinator, wanted: Callable[[Part[Any]], bool]) -> set[str]:
-    """Return the ids of the stations and inverters that are not wanted, the portal's own ids of inverters too."""
-    data, device_ids = coordinator.data, coordinator.client.device_ids
-    ids = [part.id for each in (data.stations, data.inverters) for part in each.values() if not wanted(part)]
-    return {*ids, *(device_ids[id_] for id_ in ids if id_ in device_ids)}
+def _by_stand_in(values: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Return values by the stand-ins of ids, which may not be listed and have no device any more."""
+    return {redactor.redact_data(id_): redactor.redact_data(value) for id_, value in values.items()}
 
 
-def _part(part: Part[Any], redactor: Redactor) -> dict[str, Any]:
+def _coordinator(coordinator: MtecCoordinator[Any], station_id: str, redactor: Redactor) -> dict[str, Any]:
     known: dict[str, Any] = redactor.redact_data(
         {
-            "id": part.id,
-            "station": part.station_id,
-            "read_at": part.read_at,
-            "failed_polls": part.failed_polls,
-            "error_counts": part.error_counts,
-            "last_error": _error(part.error),
-            "reading": part.reading,
+            "id": coordinator.id,
+            "station": station_id,
+            "read_at": coordinator.read_at,
+            "failed_polls": coordinator.failed_polls,
+            "error_counts": coordinator.error_counts,
+            "last_error": _error(coordinator.error),
+            "reading": coordinator.reading,
         }
     )
-    return known | {"model": redactor.redact_model_name(part.device_info.get("model"))}
+    return known
+
+
+def _model(account: Account, id_: str, redactor: Redactor) -> Any:
+    inverter = account.data.inverters.get(id_)
+    return redactor.redact_model_name(None if inverter is None else inverter.model)
 
 
 def _session(log: RequestLog, redactor: Redactor) -> Any:
@@ -173,7 +192,7 @@ def _answer(answer: LastAnswer, redactor: Redactor) -> dict[str, Any]:
 
 
 def _is_about(answer: LastAnswer, ids: set[str]) -> bool:
-    """Return whether an answer is about one of these stations or inverters alone."""
+    """Return whether an answer is only about one of these stations or inverters."""
     asked = {*answer.path.split("/"), *map(str, answer.question.values())}
     return bool(ids & asked)
 

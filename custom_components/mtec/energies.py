@@ -1,12 +1,13 @@
-"""The six daily energies of a station, and how to read them from curves and rows."""
+"""The energies of a station, and how to read them from rows, curves and readings."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
 from .counter import ResetCycle
-from .models import CurvePoint, UsageRow
+from .models import CurvePoint, StationReading, UsageRow
+from .sources import HistorySource
 
 WHOLE_DAY: Final = range(24)
 DAYLIGHT: Final = range(6, 18)
@@ -14,65 +15,138 @@ DAYLIGHT: Final = range(6, 18)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Energy:
-    """A daily energy of a station.
+    """An energy of a station. `key` is the key of the sensor of today's energy.
 
-    `key` is the key of its sensor, `row_field` the field of `UsageRow` in kWh. `curve_power` returns its power in W at
-    a point of a curve, None if it is not known; a negative power counts as 0. `usual_hours` are the hours of the clock
-    over which a day's energy is distributed evenly without a curve.
+    `row_fn` returns it in kWh from a row. `curve_power` returns its power in W at a point of a curve, None if it is not
+    known; a negative power counts as 0. `live_fns` return live values that only exist with the hardware that the energy
+    needs. `usual_hours` are the hours of the clock over which a day's energy is distributed evenly without a curve.
     """
 
     key: str
-    row_field: str
+    row_fn: Callable[[UsageRow], float | None]
     curve_power: Callable[[CurvePoint], float | None]
+    live_fns: tuple[Callable[[StationReading], float | None], ...]
     usual_hours: range = WHOLE_DAY
 
     def in_row(self, row: UsageRow | None) -> float | None:
         """Return the energy in a row in kWh, None if it is not known."""
-        return _energy(row, self.row_field)
+        return None if row is None else self.row_fn(row)
 
 
 def _negated(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-ENERGIES: Final[tuple[Energy, ...]] = (
-    Energy(key="pv_energy_today", row_field="pv", curve_power=lambda point: point.pv_power, usual_hours=DAYLIGHT),
-    Energy(key="grid_import_today", row_field="grid_import", curve_power=lambda point: point.grid_power),
-    Energy(
-        key="grid_export_today",
-        row_field="grid_export",
-        curve_power=lambda point: _negated(point.grid_power),
-        usual_hours=DAYLIGHT,
-    ),
-    Energy(
-        key="battery_charge_today",
-        row_field="battery_charge",
-        curve_power=lambda point: _negated(point.battery_power),
-        usual_hours=DAYLIGHT,
-    ),
-    Energy(key="battery_discharge_today", row_field="battery_discharge", curve_power=lambda point: point.battery_power),
-    Energy(key="consumption_today", row_field="consumption", curve_power=lambda point: point.consumption_power),
+def _pv_power(reading: StationReading) -> float | None:
+    return reading.pv_power
+
+
+def _grid_power(reading: StationReading) -> float | None:
+    return reading.grid_power
+
+
+_BATTERY: Final = (lambda reading: reading.battery_power, lambda reading: reading.state_of_charge)
+
+PV: Final = Energy(
+    key="pv_energy_today",
+    row_fn=lambda row: row.pv,
+    curve_power=lambda point: point.pv_power,
+    live_fns=(lambda reading: reading.pv_power,),
+    usual_hours=DAYLIGHT,
 )
+GRID_IMPORT: Final = Energy(
+    key="grid_import_today",
+    row_fn=lambda row: row.grid_import,
+    curve_power=lambda point: point.grid_power,
+    live_fns=(_grid_power,),
+)
+GRID_EXPORT: Final = Energy(
+    key="grid_export_today",
+    row_fn=lambda row: row.grid_export,
+    curve_power=lambda point: _negated(point.grid_power),
+    live_fns=(_grid_power,),
+    usual_hours=DAYLIGHT,
+)
+BATTERY_CHARGE: Final = Energy(
+    key="battery_charge_today",
+    row_fn=lambda row: row.battery_charge,
+    curve_power=lambda point: _negated(point.battery_power),
+    live_fns=_BATTERY,
+    usual_hours=DAYLIGHT,
+)
+BATTERY_DISCHARGE: Final = Energy(
+    key="battery_discharge_today",
+    row_fn=lambda row: row.battery_discharge,
+    curve_power=lambda point: point.battery_power,
+    live_fns=_BATTERY,
+)
+CONSUMPTION: Final = Energy(
+    key="consumption_today",
+    row_fn=lambda row: row.consumption,
+    curve_power=lambda point: point.consumption_power,
+    live_fns=(lambda reading: reading.consumption_power, _grid_power),
+)
+
+ENERGIES: Final = (PV, GRID_IMPORT, GRID_EXPORT, BATTERY_CHARGE, BATTERY_DISCHARGE, CONSUMPTION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyEnergies:
+    """The energies of a station by day: `day`, the day before and the rest of their months, as far as reported.
+
+    `has_meter` is whether the station has a grid meter. Without one, the source may report 0.0 for the grid.
+    """
+
+    day: date
+    rows: Mapping[date, UsageRow]
+    has_meter: bool = True
+
+    @property
+    def today(self) -> UsageRow | None:
+        """The energies of `day`, None if the source does not report them."""
+        return self.rows.get(self.day)
+
+    @property
+    def self_consumption(self) -> float | None:
+        """The share of today's PV energy in % that was not fed in. None without PV energy or without a meter."""
+        if self.today is None or not self.has_meter:
+            return None
+        return _remaining_share(self.today.pv, self.today.grid_export)
+
+    @property
+    def self_sufficiency(self) -> float | None:
+        """The share of today's consumption in % not drawn from the grid. None without consumption or a meter."""
+        if self.today is None or not self.has_meter:
+            return None
+        return _remaining_share(self.today.consumption, self.today.grid_import)
+
+
+async def read_recent_rows(source: HistorySource, station_id: str, today: date) -> dict[date, UsageRow]:
+    """Return the days of this month and, on its first day, of the last month: yesterday is completed after midnight.
+
+    Raises SourceError.
+    """
+    months = dict.fromkeys((day.year, day.month) for day in (today - timedelta(days=1), today))
+    return {row.start: row for month in months for row in await source.month_rows(station_id, *month)}
 
 
 def dated_readings(
-    rows: Mapping[date, UsageRow], today: date, cycle: ResetCycle, energy_name: str
+    energy: Energy, rows: Mapping[date, UsageRow], today: date, cycle: ResetCycle
 ) -> Iterator[tuple[float, date]]:
-    """Yield the energies in kWh of the cycles that yesterday and today are in, each with its day.
+    """Yield an energy in kWh of the cycles of yesterday and today, each with its day.
 
-    The energy is named as a field of `UsageRow`. `rows` are those of all days of the months that these two days are
-    in. Of a year only January is complete.
+    `rows` are all days of the months of yesterday and today. Therefore a year is only known in January.
     """
     for day in (today - timedelta(days=1), today):
         first = _cycle_start(cycle, day, today)
-        if first is None or _energy(rows.get(day), energy_name) is None:
+        if first is None or energy.in_row(rows.get(day)) is None:
             continue
-        known = (_energy(row, energy_name) for start, row in rows.items() if first <= start <= day)
-        yield round(sum(energy for energy in known if energy is not None), 3), day
+        known = (energy.in_row(row) for start, row in rows.items() if first <= start <= day)
+        yield round(sum(each for each in known if each is not None), 3), day
 
 
 def _cycle_start(cycle: ResetCycle, day: date, today: date) -> date | None:
-    """Return the first day of the cycle that ends on `day` or runs today, None if the rows do not cover it."""
+    """Return the first day of the cycle that `day` is in, None if the rows do not reach back to it."""
     match cycle:
         case ResetCycle.DAY:
             return day
@@ -83,13 +157,31 @@ def _cycle_start(cycle: ResetCycle, day: date, today: date) -> date | None:
     return None
 
 
-def has_dated_readings(rows: Mapping[date, UsageRow], today: date, cycle: ResetCycle, energy_name: str) -> bool:
-    """Return whether the rows are the source of an energy: a reading without a date may be one of yesterday."""
+def has_dated_readings(energy: Energy, rows: Mapping[date, UsageRow], today: date, cycle: ResetCycle) -> bool:
+    """Return whether the rows report an energy of a cycle. A live reading has no date, and may be yesterday's."""
     if cycle is ResetCycle.NEVER or (cycle is ResetCycle.YEAR and today.month != 1):
         return False
-    return any(_energy(rows.get(today - timedelta(days=number)), energy_name) is not None for number in (0, 1))
+    return any(energy.in_row(rows.get(today - timedelta(days=number))) is not None for number in (0, 1))
 
 
-def _energy(row: UsageRow | None, energy_name: str) -> float | None:
-    energy: float | None = getattr(row, energy_name, None)
-    return energy
+def is_supported(energy: Energy, rows: Iterable[UsageRow], reading: StationReading | None) -> bool:
+    """Return whether a station has the hardware of an energy. Without it, the source may report 0.0.
+
+    It has if a row has another value, or the reading has a live value. `reading` is None while it is unavailable.
+    """
+    if any(energy.row_fn(row) for row in rows):
+        return True
+    return reading is not None and any(live_fn(reading) is not None for live_fn in energy.live_fns)
+
+
+def has_grid_meter(rows: Iterable[UsageRow], reading: StationReading | None) -> bool:
+    """Return whether a station has a grid meter."""
+    known = [*rows]
+    return any(is_supported(energy, known, reading) for energy in (GRID_IMPORT, GRID_EXPORT))
+
+
+def _remaining_share(whole: float | None, part: float | None) -> float | None:
+    """Return the share of an energy in % that remains without a part of it."""
+    if not whole or part is None:
+        return None
+    return min(100.0, max(0.0, 100 * (1 - part / whole)))

@@ -1,4 +1,4 @@
-"""Energy sensors of stations and inverters, as the Energy dashboard takes them."""
+"""The energy sensors of stations and inverters, for the Energy dashboard."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from homeassistant.core import callback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoredExtraData, RestoreEntity
 from homeassistant.util import dt as dt_util
 
-from .coordinator import EnergyBalance, MtecCoordinator, Part
+from .account import Account
+from .coordinator import MtecCoordinator
 from .counter import Counter, ResetCycle
-from .energies import dated_readings, has_dated_readings
-from .entity import MtecEntity, MtecEntityDescription
+from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_dated_readings, is_supported
+from .entity import Discovery, MtecEntity, MtecEntityDescription
 from .history.healing import fills_gaps
 from .models import Energies, InverterReading, StationReading
-from .presence import is_present
 
 
 @dataclass(frozen=True, kw_only=True)
-class MtecEnergyDescription[ReadingT](SensorEntityDescription, MtecEntityDescription[ReadingT]):
-    """An energy in kWh: `value_fn` finds it in a reading, `row_energy` names the field of the rows that have it.
+class MtecEnergyDescription[DataT](SensorEntityDescription, MtecEntityDescription[DataT]):
+    """An energy in kWh. `value_fn` returns it from a reading, `row_energy` is its row in the table of energies.
 
-    `measured_fn` returns when the reading was measured, None if the source does not say.
+    `measured_fn` returns when a reading was measured, None if the source does not report that.
     """
 
     cycle: ResetCycle
-    value_fn: Callable[[ReadingT], float | None] = lambda _: None
-    measured_fn: Callable[[ReadingT], datetime | None] = lambda _: None
-    row_energy: str | None = None
+    value_fn: Callable[[DataT], float | None] = lambda _: None
+    measured_fn: Callable[[DataT], datetime | None] = lambda _: None
+    row_energy: Energy | None = None
 
 
-def energy[ReadingT](
-    key: str, cycle: ResetCycle, value_fn: Callable[[ReadingT], float | None], **more: Any
-) -> MtecEnergyDescription[ReadingT]:
+def energy[DataT](
+    key: str, cycle: ResetCycle, value_fn: Callable[[DataT], float | None], **more: Any
+) -> MtecEnergyDescription[DataT]:
     """Return the description of an energy in kWh."""
     return MtecEnergyDescription(
         key=key,
@@ -50,21 +50,13 @@ def energy[ReadingT](
     )
 
 
-def _in_rows(name: str) -> MtecEnergyDescription[StationReading]:
-    """Return an energy that only the rows have."""
-    return energy(f"{name}_today", ResetCycle.DAY, lambda _: None, row_energy=name)
-
-
 STATION_ENERGIES: tuple[MtecEnergyDescription[StationReading], ...] = (
-    energy("pv_energy_today", ResetCycle.DAY, lambda reading: reading.pv_energy_today, row_energy="pv"),
-    energy("pv_energy_this_month", ResetCycle.MONTH, lambda reading: reading.pv_energy_this_month, row_energy="pv"),
-    energy("pv_energy_this_year", ResetCycle.YEAR, lambda reading: reading.pv_energy_this_year, row_energy="pv"),
+    energy("pv_energy_today", ResetCycle.DAY, lambda reading: reading.pv_energy_today, row_energy=PV),
+    energy("pv_energy_this_month", ResetCycle.MONTH, lambda reading: reading.pv_energy_this_month, row_energy=PV),
+    energy("pv_energy_this_year", ResetCycle.YEAR, lambda reading: reading.pv_energy_this_year, row_energy=PV),
     energy("pv_energy_total", ResetCycle.NEVER, lambda reading: reading.pv_energy_total),
-    _in_rows("grid_import"),
-    _in_rows("grid_export"),
-    _in_rows("battery_charge"),
-    _in_rows("battery_discharge"),
-    _in_rows("consumption"),
+    # These are not in a reading of the station, only in its daily energies.
+    *(energy(each.key, ResetCycle.DAY, lambda _: None, row_energy=each) for each in ENERGIES if each is not PV),
 )
 
 
@@ -80,7 +72,7 @@ _INVERTER_COUNTERS: dict[str, Callable[[Energies], float | None]] = {
 
 
 def _today(key: str, value_fn: Callable[[Energies], float | None]) -> MtecEnergyDescription[InverterReading]:
-    """Return an energy of an inverter, which a station has too: disabled at first."""
+    """Return an energy of an inverter today, disabled by default because its station has the same."""
     return energy(
         f"{key}_today",
         ResetCycle.DAY,
@@ -99,30 +91,27 @@ INVERTER_ENERGIES: tuple[MtecEnergyDescription[InverterReading], ...] = tuple(
 )
 
 
-class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEntity):
-    """An energy, counted so that wrong readings change neither the sensor nor its statistics."""
+class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
+    """An energy. Its counter keeps wrong readings out of the state and the statistics."""
 
-    entity_description: MtecEnergyDescription[ReadingT]
+    entity_description: MtecEnergyDescription[DataT]
 
     def __init__(
         self,
-        coordinator: MtecCoordinator,
-        part: Part[ReadingT],
-        description: MtecEnergyDescription[ReadingT],
-        balance: Part[EnergyBalance] | None = None,
+        account: Account,
+        coordinator: MtecCoordinator[DataT],
+        description: MtecEnergyDescription[DataT],
+        daily_energies: MtecCoordinator[DailyEnergies] | None = None,
     ) -> None:
-        super().__init__(coordinator, part, description)
-        self._balance = balance
+        self._daily_energies = daily_energies
         self._counter = Counter(cycle=description.cycle)
+        super().__init__(account, coordinator, description, () if daily_energies is None else (daily_energies,))
         self._shown_at: datetime | None = None
 
     @property
     @override
     def available(self) -> bool:
-        parts: tuple[Part[Any] | None, ...] = (self.part, self._balance)
-        return self.coordinator.last_update_success and any(
-            part is not None and part.reading is not None for part in parts
-        )
+        return any(each.last_update_success for each in (self.coordinator, *self._others))
 
     @property
     @override
@@ -144,42 +133,66 @@ class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEnti
 
     @override
     async def async_added_to_hass(self) -> None:
-        await super().async_added_to_hass()
         if (stored := await self.async_get_last_extra_data()) is not None:
             self._counter.restore(stored.as_dict())
-        self._count()
+        await super().async_added_to_hass()
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        self._count()
-        if self.available:
-            self._shown_at = dt_util.utcnow()
-        self.async_write_ha_state()
+        # If the daily energies are due in this poll, they come first: they tell of which day they are.
+        if self._daily_energies is None or not self._daily_energies.is_due:
+            super()._handle_coordinator_update()
 
     @callback
-    def _count(self) -> None:
+    @override
+    def _handle_other_update(self) -> None:
+        super()._handle_coordinator_update()
+
+    @callback
+    @override
+    def _update_value(self) -> None:
         self._counter.update_all(self._readings())
 
-    def _readings(self) -> Iterator[tuple[float, datetime, date | None]]:
-        """Return readings in kWh with the time at which they were asked for, and their day if the source gives it.
+    @callback
+    @override
+    def _write_if_changed(self) -> None:
+        super()._write_if_changed()
+        if self.available:
+            self._shown_at = dt_util.utcnow()
 
-        While a source gives the day, a reading without one does not count: it may be old.
-        """
-        part, energy_name = self._balance, self.entity_description.row_energy
-        if part is None or part.reading is None or part.read_at is None or energy_name is None:
-            return self._undated_readings()
-        at, query = (
-            dt_util.as_local(part.read_at),
-            (part.reading.rows, part.reading.day, self._counter.cycle, energy_name),
-        )
-        if not has_dated_readings(*query):
-            return self._undated_readings()
-        return (
-            (reading, at, day)
-            for reading, day in dated_readings(*query)
-            if day == part.reading.day or not self._is_left_to_history(day)
-        )
+    @override
+    def _shown(self) -> object:
+        return self.available, self.native_value, self.last_reset
+
+    def _readings(self) -> Iterator[tuple[float, datetime, date | None]]:
+        """Yield readings in kWh, each with the time it was asked for, and its day if the source reports it."""
+        if daily := [*self._readings_by_day()]:
+            yield from daily
+            return
+        description, coordinator = self.entity_description, self.coordinator
+        reading, read_at = coordinator.reading, coordinator.read_at
+        if reading is None or read_at is None:
+            return
+        if (value := description.value_fn(reading)) is not None:
+            measured = description.measured_fn(reading)
+            day = None if measured is None else dt_util.as_local(measured).date()
+            yield value, dt_util.as_local(read_at), day
+
+    def _readings_by_day(self) -> Iterator[tuple[float, datetime, date]]:
+        """Yield readings from the daily energies, none if they do not have this energy."""
+        row_energy, daily = self.entity_description.row_energy, self._daily_energies
+        if row_energy is None or daily is None or daily.reading is None or daily.read_at is None:
+            return
+        query = (row_energy, daily.reading.rows, daily.reading.day, self.entity_description.cycle)
+        if has_dated_readings(*query):
+            at = dt_util.as_local(daily.read_at)
+            today = daily.reading.day
+            yield from (
+                (value, at, day)
+                for value, day in dated_readings(*query)
+                if day == today or not self._is_left_to_history(day)
+            )
 
     def _is_left_to_history(self, day: date) -> bool:
         """Return whether the rest of a day that is over is filled into its own hours, as nothing was shown in the last.
@@ -187,42 +200,41 @@ class MtecEnergySensor[ReadingT](MtecEntity[ReadingT], SensorEntity, RestoreEnti
         Counted now, it would be energy of today.
         """
         shown = self._shown_at or self._counter.accepted
-        if shown is None or self._counter.cycle is not ResetCycle.DAY or self.registry_entry is None:
+        if shown is None or self._counter.cycle is not ResetCycle.DAY:
             return False
         midnight = datetime.combine(day + timedelta(days=1), time(), dt_util.get_default_time_zone())
         is_away = shown < midnight - timedelta(hours=1)
-        return is_away and fills_gaps(self.hass, self.coordinator.config_entry, self.entity_id)
-
-    def _undated_readings(self) -> Iterator[tuple[float, datetime, date | None]]:
-        part, description = self.part, self.entity_description
-        if part.reading is None or part.read_at is None or (value := description.value_fn(part.reading)) is None:
-            return
-        measured = description.measured_fn(part.reading)
-        day = None if measured is None else dt_util.as_local(measured).date()
-        yield value, dt_util.as_local(part.read_at), day
+        return is_away and fills_gaps(self.hass, self._account.config_entry, self.entity_id)
 
 
 def _is_supported(
-    description: MtecEnergyDescription[Any], part: Part[Any], balance: Part[EnergyBalance] | None = None
+    description: MtecEnergyDescription[Any],
+    coordinator: MtecCoordinator[Any],
+    daily_energies: MtecCoordinator[DailyEnergies] | None = None,
 ) -> bool:
-    """Return whether the plant has the energy: without the hardware the portal has no value, or always reports 0."""
-    if part.reading is not None and description.value_fn(part.reading) is not None:
-        return True
-    if balance is None or balance.reading is None or description.row_energy is None:
+    """Return whether the plant has an energy. Without the hardware there is no value, or it is always 0.
+
+    Before the first attempt to read the daily energies it is not known which of them there are.
+    """
+    if daily_energies is not None and daily_energies.reading is None and daily_energies.error is None:
         return False
-    return is_present(description.row_energy, balance.reading.rows.values(), part.reading) and has_dated_readings(
-        balance.reading.rows, balance.reading.day, description.cycle, description.row_energy
+    if coordinator.reading is not None and description.value_fn(coordinator.reading) is not None:
+        return True
+    energies = None if daily_energies is None else daily_energies.reading
+    if energies is None or description.row_energy is None:
+        return False
+    return is_supported(description.row_energy, energies.rows.values(), coordinator.reading) and has_dated_readings(
+        description.row_energy, energies.rows, energies.day, description.cycle
     )
 
 
-def discover_energies(coordinator: MtecCoordinator) -> Iterator[MtecEnergySensor[Any]]:
-    """Yield the energies that have a value."""
-    for id_, station in coordinator.data.stations.items():
-        balance = coordinator.data.balances[id_]
-        for description in STATION_ENERGIES:
-            if _is_supported(description, station, balance):
-                yield MtecEnergySensor(coordinator, station, description, balance)
-    for inverter in coordinator.data.inverters.values():
-        for inverter_description in INVERTER_ENERGIES:
-            if _is_supported(inverter_description, inverter):
-                yield MtecEnergySensor(coordinator, inverter, inverter_description)
+def discover_energies(discovery: Discovery) -> Iterator[MtecEnergySensor[Any]]:
+    """Yield the energy sensors that a station or an inverter supports and does not have yet."""
+    account, id_ = discovery.account, discovery.id
+    descriptions: tuple[MtecEnergyDescription[Any], ...] = STATION_ENERGIES
+    live: MtecCoordinator[Any] | None = account.station_readings.get(id_)
+    if live is None:
+        descriptions, live = INVERTER_ENERGIES, account.inverter_readings[id_]
+    daily = account.daily_energies.get(id_)
+    for description in discovery.new(descriptions, lambda each: _is_supported(each, live, daily)):
+        yield MtecEnergySensor(account, live, description, daily)

@@ -1,90 +1,161 @@
-"""What the entities of stations and inverters have in common."""
+"""The base of all entities of stations and inverters."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, override
 
 from homeassistant.core import callback
+from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
+from .account import Account, MtecConfigEntry
 from .const import GRACE_POLLS
-from .coordinator import MtecConfigEntry, MtecCoordinator, Part
+from .coordinator import MtecCoordinator
+from .devices import async_inverter_device_info, async_station_device_info
 
 
 @dataclass(frozen=True, kw_only=True)
-class MtecEntityDescription[ReadingT](EntityDescription):
-    """How to read an entity's value from a reading; `number` is that of its phase or PV string."""
+class MtecEntityDescription[DataT](EntityDescription):
+    """An entity whose `value_fn` returns its value from a reading. `number` is the number of its phase or PV string."""
 
-    value_fn: Callable[[ReadingT], Any]
+    value_fn: Callable[[DataT], Any]
     number: int | None = None
 
 
-class MtecEntity[ReadingT](CoordinatorEntity[MtecCoordinator]):
-    """An entity of a station or an inverter. Unavailable while the portal gives no reading of it."""
+class MtecEntity[DataT](CoordinatorEntity[MtecCoordinator[DataT]]):
+    """An entity of a station or an inverter. `others` are coordinators whose data it shows too."""
 
     _attr_has_entity_name = True
-    entity_description: MtecEntityDescription[ReadingT]
+    entity_description: MtecEntityDescription[DataT]
 
     def __init__(
-        self, coordinator: MtecCoordinator, part: Part[ReadingT], description: MtecEntityDescription[ReadingT]
+        self,
+        account: Account,
+        coordinator: MtecCoordinator[DataT],
+        description: MtecEntityDescription[DataT],
+        others: Iterable[MtecCoordinator[Any]] = (),
     ) -> None:
         super().__init__(coordinator)
         self.entity_description = description
-        self.part = part
-        self._attr_unique_id = f"{part.id}_{description.key}"
-        self._attr_device_info = part.device_info
-        if description.number is not None:
-            self._attr_translation_placeholders = {"number": str(description.number)}
+        self._account = account
+        self._others = tuple(others)
         self.value: Any = None
         self._polls_without = 0
-        self._read()
+        self._written: object = None
+        self._attr_unique_id = f"{coordinator.id}_{description.key}"
+        self._attr_device_info = _device_info(account, coordinator.id)
+        if description.number is not None:
+            self._attr_translation_placeholders = {"number": str(description.number)}
 
-    @property
     @override
-    def available(self) -> bool:
-        return super().available and self.part.reading is not None
+    async def async_added_to_hass(self) -> None:
+        await super().async_added_to_hass()
+        for other in self._others:
+            self.async_on_remove(other.async_add_listener(self._handle_other_update))
+        self._update_value()
+        self._written = self._shown()
+
+    @override
+    async def async_update(self) -> None:
+        """Poll the account: its request budget and its time limit are those of a whole poll."""
+        await self._account.async_request_refresh()
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        self._read()
-        super()._handle_coordinator_update()
+        self._update_value()
+        self._write_if_changed()
 
-    def _read(self) -> None:
-        """Read the value. One that a reading leaves out stays as it was for a few polls."""
-        value = None if self.part.reading is None else self.entity_description.value_fn(self.part.reading)
+    @callback
+    def _handle_other_update(self) -> None:
+        reading = self.coordinator.reading
+        if reading is not None and (value := self.entity_description.value_fn(reading)) is not None:
+            self.value = value
+        self._write_if_changed()
+
+    @callback
+    def _update_value(self) -> None:
+        """Take the value from the reading. A value that is missing stays as it was for GRACE_POLLS polls."""
+        reading = self.coordinator.reading
+        value = None if reading is None else self.entity_description.value_fn(reading)
         self._polls_without = self._polls_without + 1 if value is None else 0
         if value is not None or self._polls_without > GRACE_POLLS:
             self.value = value
 
+    def _shown(self) -> object:
+        """Return all that a state is made of and that can change."""
+        return self.available, self.value
 
-def what_has_a_value[ReadingT, DescriptionT: MtecEntityDescription[Any]](
-    parts: Iterable[Part[ReadingT]], descriptions: Callable[[ReadingT], Iterable[DescriptionT]]
-) -> Iterator[tuple[Part[ReadingT], DescriptionT]]:
-    """Yield the descriptions that have a value in a part's reading: what the hardware lacks never has one."""
-    for part in parts:
-        if (reading := part.reading) is not None:
-            yield from ((part, each) for each in descriptions(reading) if each.value_fn(reading) is not None)
+    @callback
+    def _write_if_changed(self) -> None:
+        """Write the state. Most polls change nothing: a night has no PV power, and totals rarely move."""
+        if (shown := self._shown()) != self._written:
+            self._written = shown
+            self.async_write_ha_state()
 
 
 @callback
-def async_add_what_appears(
+def _device_info(account: Account, id_: str) -> DeviceInfo:
+    entry = account.config_entry
+    if (inverter := account.data.inverters.get(id_)) is not None:
+        return async_inverter_device_info(account.hass, entry, inverter.station_id, inverter)
+    return async_station_device_info(entry, account.stations[id_])
+
+
+@dataclass(slots=True)
+class Discovery:
+    """Finds what the hardware of a station or an inverter supports. `known` are the keys of its entities so far."""
+
+    account: Account
+    id: str
+    known: set[str] = field(default_factory=set)
+
+    def new[DescriptionT: MtecEntityDescription[Any]](
+        self, descriptions: Iterable[DescriptionT], is_supported: Callable[[DescriptionT], bool]
+    ) -> Iterator[DescriptionT]:
+        """Yield the supported descriptions that have no entity yet."""
+        for description in descriptions:
+            if description.key not in self.known and is_supported(description):
+                self.known.add(description.key)
+                yield description
+
+    def with_value[DescriptionT: MtecEntityDescription[Any]](
+        self, coordinator: MtecCoordinator[Any], descriptions: Iterable[DescriptionT]
+    ) -> Iterator[DescriptionT]:
+        """Yield the descriptions without an entity that have a value. A plant without the hardware never has one."""
+        if (reading := coordinator.reading) is not None:
+            yield from self.new(descriptions, lambda description: description.value_fn(reading) is not None)
+
+
+@callback
+def async_add_supported(
     entry: MtecConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    discover: Callable[[MtecCoordinator], Iterator[MtecEntity[Any]]],
+    discover: Callable[[Discovery], Iterator[MtecEntity[Any]]],
 ) -> None:
-    """Add the entities that `discover` yields, now and whenever a poll brings new ones."""
-    coordinator = entry.runtime_data
-    known: dict[str | None, Part[Any]] = {}
+    """Add the entities that `discover` yields for a station or an inverter, now and after each of its updates."""
+    account = entry.runtime_data
+    followed: set[MtecCoordinator[Any]] = set()
+    discoveries: dict[MtecCoordinator[Any], Discovery] = {}
 
     @callback
-    def add_new() -> None:
-        # What comes back after its device was removed is another part.
-        new = [entity for entity in discover(coordinator) if known.get(entity.unique_id) is not entity.part]
-        known.update((entity.unique_id, entity.part) for entity in new)
-        async_add_entities(new)
+    def add_new(coordinator: MtecCoordinator[Any]) -> None:
+        # A station or inverter whose device was removed has another coordinator when it is listed again.
+        if (live := account.live_coordinator(coordinator.id)) is not None:
+            discovery = discoveries.setdefault(live, Discovery(account, live.id))
+            if new := [*discover(discovery)]:
+                async_add_entities(new)
 
-    add_new()
-    entry.async_on_unload(coordinator.async_add_listener(add_new))
+    @callback
+    def follow_new() -> None:
+        for coordinator in account.in_turn():
+            if coordinator not in followed:
+                followed.add(coordinator)
+                entry.async_on_unload(coordinator.async_add_listener(partial(add_new, coordinator)))
+                add_new(coordinator)
+
+    follow_new()
+    entry.async_on_unload(account.async_add_listener(follow_new))

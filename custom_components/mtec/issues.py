@@ -1,6 +1,6 @@
-"""What lasts too long to be left to the log: issues that a person reads under Repairs."""
+"""Repair issues: problems of an account that last."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,6 +12,7 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
+from .sources import ResponseError, SourceError
 
 ISSUE_TRACKER: Final = "https://github.com/home-assistant-mtec/mtec/issues"
 
@@ -22,7 +23,7 @@ SILENT: Final = "portal_silent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """An issue there is once something has been wrong for `after`."""
+    """An issue that is created once its problem has lasted for `after`."""
 
     after: timedelta
     severity: ir.IssueSeverity
@@ -38,12 +39,12 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 _SINCE: HassKey[dict[str, dict[str, datetime]]] = HassKey(f"{DOMAIN}_wrong_since")
-"""Since when something has been wrong, by entry and kind: an account that cannot be set up begins anew each time."""
+"""The start of each problem, by entry and kind. Kept here because a failed account is created again."""
 
 
 @callback
 def async_note(hass: HomeAssistant, entry_id: str, wrong: Mapping[str, bool]) -> None:
-    """Note what is wrong with an account and what is not. What is not said stays as it was."""
+    """Take the problems that an account has (True) or does not have (False), by kind. Others stay as they were."""
     since = hass.data.setdefault(_SINCE, {}).setdefault(entry_id, {})
     now = dt_util.utcnow()
     for kind, is_wrong in wrong.items():
@@ -55,8 +56,18 @@ def async_note(hass: HomeAssistant, entry_id: str, wrong: Mapping[str, bool]) ->
 
 
 @callback
+def async_note_errors(hass: HomeAssistant, entry_id: str, errors: Sequence[SourceError | None]) -> None:
+    """Take the errors of a poll, None for what was read: whether the portal answered, and with something sensible."""
+    if not errors or None in errors:
+        async_note(hass, entry_id, {SILENT: False, NOT_UNDERSTOOD: False})
+    else:
+        kind = NOT_UNDERSTOOD if all(isinstance(error, ResponseError) for error in errors) else SILENT
+        async_note(hass, entry_id, {kind: True})
+
+
+@callback
 def async_forget(hass: HomeAssistant, entry_id: str) -> None:
-    """Take back all issues of an account."""
+    """Delete all issues of an account."""
     async_note(hass, entry_id, dict.fromkeys(_KINDS, False))
 
 

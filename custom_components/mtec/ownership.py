@@ -1,32 +1,32 @@
-"""Which account has a station or an inverter that several accounts see, such as the owner's and the installer's.
+"""The owner of a station or an inverter that several accounts list, such as the owner's and the installer's accounts.
 
-An account has what it has a device of in the device registry, so that this does not change with the order in which
-accounts start. One that is disabled has nothing.
+An account owns what it has a device of in the device registry. Therefore the order in which accounts start does not
+matter. A disabled account owns nothing.
 """
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import device_registry as dr
 
 from .const import DOMAIN
+from .devices import async_device, async_remove_devices
 
 
 @callback
 def async_owner(hass: HomeAssistant, id_: str) -> ConfigEntry | None:
-    """Return the account that has a station or an inverter, the first one if several have a device of it."""
+    """Return the account that owns a station or an inverter, by the oldest device if several have one."""
     owners = [
         (device.created_at, entry.created_at, entry.entry_id, entry)
         for entry in hass.config_entries.async_entries(DOMAIN, include_disabled=False)
-        if (device := _device(hass, entry.entry_id, id_)) is not None
+        if (device := async_device(hass, entry.entry_id, id_)) is not None
     ]
     return min(owners, key=lambda owner: owner[:3])[3] if owners else None
 
 
 @callback
 def async_claim(hass: HomeAssistant, entry: ConfigEntry, id_: str) -> ConfigEntry | None:
-    """Claim a station or an inverter for an account. Return the other account that has it, None if it is free.
+    """Claim a station or an inverter for an account. Return the account that owns it already, None if no other does.
 
-    Only the account that has it keeps its devices; the registries restore the entities of removed ones under their ids.
+    The devices of all other accounts are removed. If they are created again, Home Assistant restores their entities.
     """
     owner = async_owner(hass, id_)
     if owner is not None and owner.entry_id != entry.entry_id:
@@ -36,18 +36,3 @@ def async_claim(hass: HomeAssistant, entry: ConfigEntry, id_: str) -> ConfigEntr
         if other.disabled_by is not None:
             async_remove_devices(hass, other.entry_id, id_)
     return None
-
-
-@callback
-def async_remove_devices(hass: HomeAssistant, entry_id: str, id_: str) -> None:
-    """Remove an account's device of a station or an inverter, and those below it."""
-    if (device := _device(hass, entry_id, id_)) is None:
-        return
-    registry = dr.async_get(hass)
-    for each in dr.async_entries_for_config_entry(registry, entry_id):
-        if device.id in {each.id, each.via_device_id}:
-            registry.async_remove_device(each.id)
-
-
-def _device(hass: HomeAssistant, entry_id: str, id_: str) -> dr.DeviceEntry | None:
-    return dr.async_get(hass).async_get_device_by_identifier((DOMAIN, id_), entry_id)

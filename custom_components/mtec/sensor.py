@@ -1,4 +1,4 @@
-"""The sensors of stations and inverters."""
+"""The sensor platform."""
 
 from collections.abc import Iterator
 from typing import Any, override
@@ -7,18 +7,23 @@ from homeassistant.components.sensor import SensorEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .coordinator import MtecConfigEntry, MtecCoordinator
+from .account import MtecConfigEntry
 from .energy_sensor import discover_energies
-from .entity import MtecEntity, async_add_what_appears, what_has_a_value
-from .sensor_tables import BALANCE_SENSORS, STATION_SENSORS, MtecSensorDescription, inverter_sensors
+from .entity import Discovery, MtecEntity, async_add_supported
+from .sensor_descriptions import (
+    DAILY_ENERGIES_SENSORS,
+    STATION_SENSORS,
+    MtecSensorDescription,
+    inverter_sensors,
+)
 
 PARALLEL_UPDATES = 0
 
 
-class MtecSensor[ReadingT](MtecEntity[ReadingT], SensorEntity):
-    """A value of a station or an inverter."""
+class MtecSensor[DataT](MtecEntity[DataT], SensorEntity):
+    """A sensor of a station or an inverter."""
 
-    entity_description: MtecSensorDescription[ReadingT]
+    entity_description: MtecSensorDescription[DataT]
 
     @property
     @override
@@ -27,19 +32,23 @@ class MtecSensor[ReadingT](MtecEntity[ReadingT], SensorEntity):
         return value
 
 
-def _discover(coordinator: MtecCoordinator) -> Iterator[MtecEntity[Any]]:
-    data = coordinator.data
-    yield from discover_energies(coordinator)
-    for station, description in what_has_a_value(data.stations.values(), lambda _: STATION_SENSORS):
-        yield MtecSensor(coordinator, station, description)
-    for balance, balance_description in what_has_a_value(data.balances.values(), lambda _: BALANCE_SENSORS):
-        yield MtecSensor(coordinator, balance, balance_description)
-    for inverter, inverter_description in what_has_a_value(data.inverters.values(), inverter_sensors):
-        yield MtecSensor(coordinator, inverter, inverter_description)
+def _discover(discovery: Discovery) -> Iterator[MtecEntity[Any]]:
+    account, id_ = discovery.account, discovery.id
+    yield from discover_energies(discovery)
+    if (inverter := account.inverter_readings.get(id_)) is not None:
+        if (reading := inverter.reading) is not None:
+            for inverter_description in discovery.with_value(inverter, inverter_sensors(reading)):
+                yield MtecSensor(account, inverter, inverter_description)
+        return
+    station, energies = account.station_readings[id_], account.daily_energies[id_]
+    for description in discovery.with_value(station, STATION_SENSORS):
+        yield MtecSensor(account, station, description)
+    for energies_description in discovery.with_value(energies, DAILY_ENERGIES_SENSORS):
+        yield MtecSensor(account, energies, energies_description)
 
 
 async def async_setup_entry(
     hass: HomeAssistant, entry: MtecConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Add the sensors of an account."""
-    async_add_what_appears(entry, async_add_entities, _discover)
+    """Set up the sensors of an account."""
+    async_add_supported(entry, async_add_entities, _discover)

@@ -12,8 +12,8 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from .account import MtecConfigEntry
 from .const import DOMAIN
-from .coordinator import MtecConfigEntry
 from .errors import validation_error
 from .export.exporter import UsageExport, range_error
 from .export.table import DECIMALS, DELIMITERS, CsvFormat
@@ -21,7 +21,6 @@ from .export.usage import RangeError, UsageQuery, UsageType
 from .history.importer import Resolution
 from .history.manager import async_import_history
 from .models import Station
-from .stations import followed_stations, history_source, station_of_inverter
 
 ATTR_CONFIG_ENTRY: Final = "config_entry"
 ATTR_DEVICE: Final = "device"
@@ -142,7 +141,9 @@ def _usage_export(call: ServiceCall, user: User | None) -> UsageExport:
         )
     except RangeError as error:
         raise range_error(error, station.name) from error
-    return UsageExport(hass=call.hass, entry=entry, source=history_source(entry), station=station, query=query)
+    return UsageExport(
+        hass=call.hass, entry=entry, source=entry.runtime_data.history_source, station=station, query=query
+    )
 
 
 def _station(call: ServiceCall, user: User | None) -> _StationOfAccount:
@@ -174,14 +175,14 @@ def _stations(hass: HomeAssistant, entry_id: str | None) -> list[_StationOfAccou
     )
     if not entries:
         raise validation_error("no_account")
-    stations = [(entry, station) for entry in entries for station in followed_stations(entry).values()]
+    stations = [(entry, station) for entry in entries for station in entry.runtime_data.stations.values()]
     if not stations:
         raise validation_error("no_station")
     return stations
 
 
 def _is_readable(hass: HomeAssistant, user: User | None, entry: MtecConfigEntry, station: Station) -> bool:
-    """Return whether a user may read all entities of a station. None is Home Assistant itself, which may."""
+    """Return whether a user may read all entities of a station. Home Assistant itself, None, may."""
     if user is None or user.permissions.access_all_entities(POLICY_READ):
         return True
     device = dr.async_get(hass).async_get_device_by_identifier((DOMAIN, station.id), entry.entry_id)
@@ -200,8 +201,7 @@ def _station_of_device(hass: HomeAssistant, device_id: str, entry_id: str | None
     if device is None or not ids or entry_id not in {None, device.config_entry_id}:
         raise validation_error("unknown_device")
     entry: MtecConfigEntry = async_get_config_entry(hass, DOMAIN, device.config_entry_id)
-    station = followed_stations(entry).get(station_of_inverter(entry, ids[0]) or ids[0])
-    if station is None:
+    if (station := entry.runtime_data.station_of(ids[0])) is None:
         raise validation_error("unknown_device")
     return entry, station
 

@@ -1,4 +1,4 @@
-"""How accounts are called: not by their e-mail, as Home Assistant writes titles into its log."""
+"""Titles of accounts. They do not contain the e-mail address, because Home Assistant logs them."""
 
 from collections.abc import Collection, Sequence
 from itertools import count
@@ -11,7 +11,7 @@ DEFAULT_TITLE: Final = "M-TEC"
 
 
 def title_of(stations: Sequence[str], taken: Collection[str]) -> str:
-    """Return a title for an account with stations of these names, other than those `taken`."""
+    """Return a title for an account with these names of stations, different from the `taken` ones."""
     title = stations[0] if stations else DEFAULT_TITLE
     if len(stations) > 1:
         title = f"{title} + {len(stations) - 1}"
@@ -20,11 +20,11 @@ def title_of(stations: Sequence[str], taken: Collection[str]) -> str:
 
 
 def is_email(entry: ConfigEntry) -> bool:
-    """Return whether an account's title has its e-mail in it."""
+    """Return whether the title of an account contains its e-mail address."""
     email: str | None = entry.data.get(CONF_EMAIL)
     return email is not None and email.casefold() in entry.title.casefold()
 
 
 def log_name(entry: ConfigEntry) -> str:
-    """Return the name of an account for the log."""
+    """Return the title of an account, or the default title if the own one is private."""
     return DEFAULT_TITLE if is_email(entry) else entry.title

@@ -17,12 +17,11 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.coordinator import MtecConfigEntry
 from custom_components.mtec.errors import homeassistant_error
 from custom_components.mtec.models import Station
 from custom_components.mtec.sources import SourceError
-from custom_components.mtec.stations import followed_stations
 
 from .importer import Resolution
 from .manager import RunningImport, async_import_manager
@@ -48,7 +47,7 @@ class ImportHistoryFlow(OptionsFlow):
         """Ask for the stations to import, the first day and the resolution, and start the imports."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
-        stations = followed_stations(self.config_entry)
+        stations = self.config_entry.runtime_data.stations
         running = {id_: each for id_, each in async_import_manager(self.hass).running.items() if id_ in stations}
         free = {id_: station for id_, station in stations.items() if id_ not in running}
         if running and (not free or (user_input is None and not self._wants_another)):
@@ -100,7 +99,7 @@ class ImportHistoryFlow(OptionsFlow):
 
     async def async_step_import_running(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Show the menu for imports in progress. Another station can be begun if there is one."""
-        has_other = len(followed_stations(self.config_entry)) > len(self._imports)
+        has_other = len(self.config_entry.runtime_data.stations) > len(self._imports)
         return self.async_show_menu(
             step_id="import_running",
             menu_options=["import_watch", "import_stop", *(["import_another"] if has_other else [])],

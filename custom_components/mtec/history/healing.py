@@ -9,13 +9,12 @@ from typing import Final
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
+from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import CONF_FILL_GAPS, DOMAIN, LOGGER
-from custom_components.mtec.coordinator import MtecConfigEntry
 from custom_components.mtec.home_assistant_internals import Feature, is_recorded, is_supported
 from custom_components.mtec.models import CurvePoint, Station
 from custom_components.mtec.retry import Questions
 from custom_components.mtec.sources import HistorySource, ResponseError, SourceError
-from custom_components.mtec.stations import followed_stations, history_source
 from custom_components.mtec.usage_rows import UsageRows
 
 from .filling import GapFiller, lacking_days
@@ -130,7 +129,7 @@ class Healer:
     def async_polled(self) -> None:
         """Note which stations were read, and begin to look for gaps if it is time to."""
         now = dt_util.utcnow()
-        for id_, balance in self.entry.runtime_data.data.balances.items():
+        for id_, balance in self.entry.runtime_data.daily_energies.items():
             watched = self._watched.setdefault(id_, _Watched())
             if balance.read_at is None or balance.read_at == watched.read_at:
                 continue
@@ -140,7 +139,7 @@ class Healer:
         due = [id_ for id_, watched in self._watched.items() if watched.due is not None and watched.due <= now]
         if not due or self._is_running or dt_util.as_local(now - _NIGHT).date() < dt_util.as_local(now).date():
             return
-        if (station := followed_stations(self.entry).get(due[0])) is None:
+        if (station := self.entry.runtime_data.stations.get(due[0])) is None:
             self._watched.pop(due[0])
             return
         if station.id in async_import_manager(self.hass).running:
@@ -154,7 +153,7 @@ class Healer:
         """Look for gaps once, and again later if the source does not tell all."""
         healing = Healing(
             hass=self.hass,
-            source=history_source(self.entry),
+            source=self.entry.runtime_data.history_source,
             station_id=station.id,
             is_last=watched.attempts >= _PATIENT_ATTEMPTS,
         )

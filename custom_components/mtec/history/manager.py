@@ -12,14 +12,13 @@ from homeassistant.helpers.storage import Store
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.json import JsonObjectType
 
+from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN, LOGGER
-from custom_components.mtec.coordinator import MtecConfigEntry
 from custom_components.mtec.errors import homeassistant_error
 from custom_components.mtec.home_assistant_internals import Feature, NotSupportedError, check_supported, is_supported
 from custom_components.mtec.models import Station
 from custom_components.mtec.responses import days_with_more_recorded, days_without_data
 from custom_components.mtec.sources import SourceError
-from custom_components.mtec.stations import followed_stations, history_source
 
 from .importer import HistoryImport, NothingRecordedError, Resolution
 from .report import Report
@@ -93,9 +92,8 @@ class ImportManager:
         """Continue the unfinished imports of an account that has been loaded."""
         if "recorder" not in self.hass.config.components or not is_supported(Feature.IMPORT):
             return
-        stations = followed_stations(entry)
         for station_id, stored in (await self._async_load()).items():
-            station = stations.get(station_id)
+            station = entry.runtime_data.stations.get(station_id)
             if stored["entry_id"] == entry.entry_id and station is not None and station_id not in self.running:
                 LOGGER.info("The import of the history of %s goes on", station.name)
                 self._run(entry, station, stored, patient=True)
@@ -118,7 +116,7 @@ class ImportManager:
     def _run(self, entry: MtecConfigEntry, station: Station, stored: _StoredImport, *, patient: bool) -> RunningImport:
         work = HistoryImport(
             hass=self.hass,
-            source=history_source(entry),
+            source=entry.runtime_data.history_source,
             station_id=station.id,
             start=None if stored["start"] is None else date.fromisoformat(stored["start"]),
             resolution=Resolution(stored["resolution"]),

@@ -15,6 +15,20 @@ DAY = 1
 
 PHASES = {1: "A", 2: "B", 3: "C"}
 
+_ENERGIES = {
+    "consumption": "eusetotal",
+    "pv": "eTotal",
+    "battery_discharge": "ebatteryDischarge",
+    "battery_charge": "ebatteryCharge",
+    "grid_import": "ebuytotal",
+    "grid_export": "eselltotal",
+}
+"""The names of a row's energies by our own."""
+_NO_ENERGIES = dict.fromkeys(_ENERGIES)
+_POWERS = {"consumption_power": "loadPower", "grid_power": "pMeter", "pv_power": "power", "battery_power": "battery"}
+"""The names of a curve point's powers by our own."""
+_NO_READINGS = dict.fromkeys((*_POWERS, "state_of_charge"))
+
 _CONSUMPTION_SINCE = date(2023, 3, 7)
 """Before this day the portal did not record the consumption and sends 0.0."""
 
@@ -86,15 +100,9 @@ def usage_rows(data: Any, period: Period, time_zone: tzinfo) -> list[UsageRow]:
 def _usage_row(row: Mapping[str, Any], period: Period, time_zone: tzinfo) -> UsageRow | None:
     if (begins := period.row_start(_stamp(row, "date", "dateStamp"), time_zone)) is None:
         raise ResponseError("The portal sent a usage row without a date that makes sense")
-    energies = {
-        "consumption": recorded_consumption(values.number(row.get("eusetotal")), begins),
-        "pv": values.number(row.get("eTotal")),
-        "battery_discharge": values.number(row.get("ebatteryDischarge")),
-        "battery_charge": values.number(row.get("ebatteryCharge")),
-        "grid_import": values.number(row.get("ebuytotal")),
-        "grid_export": values.number(row.get("eselltotal")),
-    }
-    return UsageRow(start=begins, **energies) if any(value is not None for value in energies.values()) else None
+    energies = {field: values.number(row.get(name)) for field, name in _ENERGIES.items()}
+    energies["consumption"] = recorded_consumption(energies["consumption"], begins)
+    return None if energies == _NO_ENERGIES else UsageRow(start=begins, **energies)
 
 
 def recorded_consumption(value: float | None, day: date) -> float | None:
@@ -111,7 +119,7 @@ def curve(data: Any, offset: int, time_zone: tzinfo) -> tuple[tuple[CurvePoint, 
     points: list[CurvePoint] = []
     unusable = 0
     for row in rows(mapping(data).get("curve")):
-        if not _has_value(readings := _readings(row)):
+        if (readings := _readings(row)) == _NO_READINGS:
             continue
         start = values.moment(_stamp(row, "dateStamp", "date"), requested)
         if start is None:
@@ -122,17 +130,9 @@ def curve(data: Any, offset: int, time_zone: tzinfo) -> tuple[tuple[CurvePoint, 
 
 
 def _readings(row: Mapping[str, Any]) -> dict[str, float | None]:
-    return {
-        "consumption_power": values.power(row.get("loadPower"), "kW"),
-        "grid_power": values.power(row.get("pMeter"), "kW"),
-        "pv_power": values.power(row.get("power"), "kW"),
-        "battery_power": values.power(row.get("battery"), "kW"),
-        "state_of_charge": values.number(row.get("SOC")),
-    }
-
-
-def _has_value(readings: Mapping[str, float | None]) -> bool:
-    return any(value is not None for value in readings.values())
+    readings = {field: values.power(row.get(name), "kW") for field, name in _POWERS.items()}
+    readings["state_of_charge"] = values.number(row.get("SOC"))
+    return readings
 
 
 def _curve_point(start: datetime, readings: dict[str, float | None]) -> CurvePoint:
@@ -143,7 +143,10 @@ def _curve_point(start: datetime, readings: dict[str, float | None]) -> CurvePoi
 
 def _stamp(row: Mapping[str, Any], *names: str) -> Any:
     """Return the first value that is not None, None if there is none."""
-    return next((row[name] for name in names if row.get(name) is not None), None)
+    for name in names:
+        if (found := row.get(name)) is not None:
+            return found
+    return None
 
 
 def mapping(data: Any) -> Mapping[str, Any]:

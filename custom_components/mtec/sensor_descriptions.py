@@ -1,4 +1,4 @@
-"""The sensors of stations and inverters, as tables: a new one is a row here and its translations."""
+"""The sensors of stations and inverters, but for energies: one row each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from homeassistant.const import (
     UnitOfTemperature,
 )
 
-from .coordinator import EnergyBalance
+from .energies import DailyEnergies
 from .entity import MtecEntityDescription
 from .models import BackupReading, BatteryMode, InverterReading, PhaseReading, StationReading, StringReading, WorkStatus
 
@@ -40,27 +40,27 @@ _KINDS = {
     _STATE_OF_CHARGE: (PERCENTAGE, 0),
     _SHARE: (PERCENTAGE, 0),
 }
-"""Unit and digits after the point of each device class in use."""
+"""The unit and the number of decimals of each device class."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MtecSensorDescription[ReadingT](SensorEntityDescription, MtecEntityDescription[ReadingT]):
-    """A sensor whose value is a number, one of a few words, or None."""
+class MtecSensorDescription[DataT](SensorEntityDescription, MtecEntityDescription[DataT]):
+    """A sensor whose value is a number, an option of an enum, or None."""
 
-    value_fn: Callable[[ReadingT], float | StrEnum | None]
+    value_fn: Callable[[DataT], float | StrEnum | None]
 
 
-def _sensor[ReadingT](
+def _sensor[DataT](
     device_class: SensorDeviceClass | None,
     key: str,
-    value_fn: Callable[[ReadingT], float | None],
+    value_fn: Callable[[DataT], float | None],
     number: int | None = None,
     *,
     category: EntityCategory | None = None,
     enabled: bool = True,
     precision: int | None = None,
-) -> MtecSensorDescription[ReadingT]:
-    """Return a measurement; `number` is that of the phase, PV string or other part that it belongs to."""
+) -> MtecSensorDescription[DataT]:
+    """Return a measurement. `number` is the number of its phase, PV string or other part."""
     unit, usual_precision = _KINDS[device_class]
     return MtecSensorDescription(
         key=key if number is None else f"{key}_{number}",
@@ -76,41 +76,31 @@ def _sensor[ReadingT](
     )
 
 
-def _crowding[ReadingT](
+def _diagnostic[DataT](
     device_class: SensorDeviceClass | None,
     key: str,
-    value_fn: Callable[[ReadingT], float | None],
+    value_fn: Callable[[DataT], float | None],
     number: int | None = None,
-) -> MtecSensorDescription[ReadingT]:
-    """Return a measurement that few people look at: disabled at first."""
-    return _sensor(device_class, key, value_fn, number, enabled=False)
-
-
-def _diagnosis[ReadingT](
-    device_class: SensorDeviceClass | None,
-    key: str,
-    value_fn: Callable[[ReadingT], float | None],
-    number: int | None = None,
-) -> MtecSensorDescription[ReadingT]:
-    """Return a measurement of how well the plant is."""
+) -> MtecSensorDescription[DataT]:
+    """Return a diagnostic measurement."""
     return _sensor(device_class, key, value_fn, number, category=EntityCategory.DIAGNOSTIC)
 
 
-def _detail[ReadingT](
+def _hidden_diagnostic[DataT](
     device_class: SensorDeviceClass | None,
     key: str,
-    value_fn: Callable[[ReadingT], float | None],
+    value_fn: Callable[[DataT], float | None],
     precision: int | None = None,
-) -> MtecSensorDescription[ReadingT]:
-    """Return a measurement of how well the plant is that few people look at: disabled at first."""
+) -> MtecSensorDescription[DataT]:
+    """Return a diagnostic measurement for few users, disabled by default."""
     category = EntityCategory.DIAGNOSTIC
     return _sensor(device_class, key, value_fn, category=category, enabled=False, precision=precision)
 
 
-def _code[ReadingT](
-    key: str, value_fn: Callable[[ReadingT], int | None], number: int | None = None
-) -> MtecSensorDescription[ReadingT]:
-    """Return a code or a word of flags, for whoever can read it: disabled at first."""
+def _code[DataT](
+    key: str, value_fn: Callable[[DataT], int | None], number: int | None = None
+) -> MtecSensorDescription[DataT]:
+    """Return a code or a number whose bits are flags, disabled by default."""
     return MtecSensorDescription(
         key=key if number is None else f"{key}_{number}",
         translation_key=key,
@@ -121,15 +111,15 @@ def _code[ReadingT](
     )
 
 
-def _word[ReadingT](
-    key: str, words: type[StrEnum], value_fn: Callable[[ReadingT], StrEnum | None], *, enabled: bool = True
-) -> MtecSensorDescription[ReadingT]:
-    """Return what something is at, in one of a few words."""
+def _enum[DataT](
+    key: str, options: type[StrEnum], value_fn: Callable[[DataT], StrEnum | None], *, enabled: bool = True
+) -> MtecSensorDescription[DataT]:
+    """Return a diagnostic sensor with a fixed set of states."""
     return MtecSensorDescription(
         key=key,
         translation_key=key,
         device_class=SensorDeviceClass.ENUM,
-        options=list(words),
+        options=list(options),
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=enabled,
         value_fn=value_fn,
@@ -143,13 +133,13 @@ STATION_SENSORS: tuple[MtecSensorDescription[StationReading], ...] = (
     _sensor(_POWER, "consumption_power", lambda reading: reading.consumption_power),
     _sensor(_STATE_OF_CHARGE, "state_of_charge", lambda reading: reading.state_of_charge),
     _sensor(_POWER, "backup_power", lambda reading: reading.backup_power),
-    _detail(_POWER, "installed_power", lambda reading: reading.installed_power),
-    _detail(_SIGNAL, "signal_strength", lambda reading: reading.signal_strength),
+    _hidden_diagnostic(_POWER, "installed_power", lambda reading: reading.installed_power),
+    _hidden_diagnostic(_SIGNAL, "signal_strength", lambda reading: reading.signal_strength),
 )
 
-BALANCE_SENSORS: tuple[MtecSensorDescription[EnergyBalance], ...] = (
-    _sensor(_SHARE, "self_consumption_today", lambda balance: balance.self_consumption),
-    _sensor(_SHARE, "self_sufficiency_today", lambda balance: balance.self_sufficiency),
+DAILY_ENERGIES_SENSORS: tuple[MtecSensorDescription[DailyEnergies], ...] = (
+    _sensor(_SHARE, "self_consumption_today", lambda energies: energies.self_consumption),
+    _sensor(_SHARE, "self_sufficiency_today", lambda energies: energies.self_sufficiency),
 )
 
 _INVERTER_SENSORS: tuple[MtecSensorDescription[InverterReading], ...] = (
@@ -157,21 +147,29 @@ _INVERTER_SENSORS: tuple[MtecSensorDescription[InverterReading], ...] = (
     _sensor(_POWER, "pv_power", lambda reading: reading.pv_power),
     _sensor(_POWER, "grid_power", lambda reading: reading.grid_power),
     _sensor(_POWER, "backup_power", lambda reading: reading.backup_power),
-    _diagnosis(_FREQUENCY, "grid_frequency", lambda reading: reading.grid_frequency),
-    _word("work_status", WorkStatus, lambda reading: reading.work_status),
+    _diagnostic(_FREQUENCY, "grid_frequency", lambda reading: reading.grid_frequency),
+    _enum("work_status", WorkStatus, lambda reading: reading.work_status),
     _sensor(_POWER, "battery_power", lambda reading: reading.battery.power),
     _sensor(_VOLTAGE, "battery_voltage", lambda reading: reading.battery.voltage),
     _sensor(_CURRENT, "battery_current", lambda reading: reading.battery.current),
     _sensor(_STATE_OF_CHARGE, "state_of_charge", lambda reading: reading.battery.state_of_charge),
-    _diagnosis(_SHARE, "state_of_health", lambda reading: reading.battery.state_of_health),
-    _diagnosis(_TEMPERATURE, "battery_temperature", lambda reading: reading.battery.temperature),
-    _word("battery_mode", BatteryMode, lambda reading: reading.battery.mode, enabled=False),
-    _detail(_VOLTAGE, "cell_voltage_highest", lambda reading: reading.battery.highest_cell_voltage, precision=3),
-    _detail(_VOLTAGE, "cell_voltage_lowest", lambda reading: reading.battery.lowest_cell_voltage, precision=3),
-    _detail(_TEMPERATURE, "cell_temperature_highest", lambda reading: reading.battery.highest_cell_temperature),
-    _detail(_TEMPERATURE, "cell_temperature_lowest", lambda reading: reading.battery.lowest_cell_temperature),
-    _detail(_CURRENT, "charge_current_limit", lambda reading: reading.battery.charge_current_limit),
-    _detail(_CURRENT, "discharge_current_limit", lambda reading: reading.battery.discharge_current_limit),
+    _diagnostic(_SHARE, "state_of_health", lambda reading: reading.battery.state_of_health),
+    _diagnostic(_TEMPERATURE, "battery_temperature", lambda reading: reading.battery.temperature),
+    _enum("battery_mode", BatteryMode, lambda reading: reading.battery.mode, enabled=False),
+    _hidden_diagnostic(
+        _VOLTAGE, "cell_voltage_highest", lambda reading: reading.battery.highest_cell_voltage, precision=3
+    ),
+    _hidden_diagnostic(
+        _VOLTAGE, "cell_voltage_lowest", lambda reading: reading.battery.lowest_cell_voltage, precision=3
+    ),
+    _hidden_diagnostic(
+        _TEMPERATURE, "cell_temperature_highest", lambda reading: reading.battery.highest_cell_temperature
+    ),
+    _hidden_diagnostic(
+        _TEMPERATURE, "cell_temperature_lowest", lambda reading: reading.battery.lowest_cell_temperature
+    ),
+    _hidden_diagnostic(_CURRENT, "charge_current_limit", lambda reading: reading.battery.charge_current_limit),
+    _hidden_diagnostic(_CURRENT, "discharge_current_limit", lambda reading: reading.battery.discharge_current_limit),
     _code("battery_error_code", lambda reading: reading.battery.error_code),
     _code("battery_warning_code", lambda reading: reading.battery.warning_code),
 )
@@ -184,8 +182,8 @@ def _phase_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading],
 
     return (
         _sensor(_POWER, "phase_inverter_power", lambda reading: phase(reading).inverter_power, number),
-        _crowding(_VOLTAGE, "phase_voltage", lambda reading: phase(reading).voltage, number),
-        _crowding(_CURRENT, "phase_current", lambda reading: phase(reading).current, number),
+        _sensor(_VOLTAGE, "phase_voltage", lambda reading: phase(reading).voltage, number, enabled=False),
+        _sensor(_CURRENT, "phase_current", lambda reading: phase(reading).current, number, enabled=False),
         _sensor(_POWER, "phase_grid_power", lambda reading: phase(reading).grid_power, number),
     )
 
@@ -196,10 +194,10 @@ def _backup_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading]
         return reading.backup_phases.get(number, BackupReading())
 
     return (
-        _crowding(_POWER, "backup_phase_power", lambda reading: phase(reading).power, number),
-        _crowding(_VOLTAGE, "backup_phase_voltage", lambda reading: phase(reading).voltage, number),
-        _crowding(_CURRENT, "backup_phase_current", lambda reading: phase(reading).current, number),
-        _crowding(_FREQUENCY, "backup_phase_frequency", lambda reading: phase(reading).frequency, number),
+        _sensor(_POWER, "backup_phase_power", lambda reading: phase(reading).power, number, enabled=False),
+        _sensor(_VOLTAGE, "backup_phase_voltage", lambda reading: phase(reading).voltage, number, enabled=False),
+        _sensor(_CURRENT, "backup_phase_current", lambda reading: phase(reading).current, number, enabled=False),
+        _sensor(_FREQUENCY, "backup_phase_frequency", lambda reading: phase(reading).frequency, number, enabled=False),
     )
 
 
@@ -210,14 +208,14 @@ def _string_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading]
 
     return (
         _sensor(_POWER, "string_power", lambda reading: string(reading).power, number),
-        _crowding(_VOLTAGE, "string_voltage", lambda reading: string(reading).voltage, number),
-        _crowding(_CURRENT, "string_current", lambda reading: string(reading).current, number),
+        _sensor(_VOLTAGE, "string_voltage", lambda reading: string(reading).voltage, number, enabled=False),
+        _sensor(_CURRENT, "string_current", lambda reading: string(reading).current, number, enabled=False),
     )
 
 
 @cache
 def _temperature_sensor(number: int) -> MtecSensorDescription[InverterReading]:
-    return _diagnosis(_TEMPERATURE, "inverter_temperature", lambda reading: reading.temperatures.get(number), number)
+    return _diagnostic(_TEMPERATURE, "inverter_temperature", lambda reading: reading.temperatures.get(number), number)
 
 
 @cache
@@ -229,7 +227,7 @@ def _flag_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading], 
 
 
 def inverter_sensors(reading: InverterReading) -> Iterator[MtecSensorDescription[InverterReading]]:
-    """Yield the sensors of an inverter with the phases, PV strings and other parts in a reading."""
+    """Yield the sensors of an inverter. Its reading has the phases, PV strings and other parts that exist."""
     yield from _INVERTER_SENSORS
     for number in reading.phases:
         yield from _phase_sensors(number)

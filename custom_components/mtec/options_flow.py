@@ -1,0 +1,85 @@
+"""The options flow."""
+
+from typing import Any
+
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
+from homeassistant.const import CONF_SCAN_INTERVAL, UnitOfTime
+from homeassistant.helpers.selector import (
+    BooleanSelector,
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+)
+import voluptuous as vol
+
+from .account import Account, MtecConfigEntry
+from .const import CONF_FILL_GAPS, CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
+from .history.flow import CONF_STATIONS, ImportHistoryFlow
+
+IMPORT_HISTORY = {"next_step_id": "import_history"}
+"""The input with which the options flow starts an import of history."""
+
+
+class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
+    """Change the options of an account, or import its history."""
+
+    config_entry: MtecConfigEntry
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Let the user choose between the settings and an import of history."""
+        if user_input == IMPORT_HISTORY:
+            return await self.async_step_import_history()
+        return self.async_show_menu(step_id="init", menu_options=["settings", "import_history"])
+
+    async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Change the polling interval and the stations to follow."""
+        options = self.config_entry.options
+        ignored = options.get(CONF_IGNORED_STATIONS, {})
+        names = ignored | self._station_names()
+        followed = [station for station in names if station not in ignored]
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            # Store the stations to ignore, so that new stations are followed.
+            unwanted = {station: name for station, name in names.items() if station not in user_input[CONF_STATIONS]}
+            if len(unwanted) < len(names):
+                return self.async_create_entry(
+                    data={
+                        CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
+                        CONF_IGNORED_STATIONS: unwanted,
+                    }
+                    | ({} if user_input.get(CONF_FILL_GAPS, True) else {CONF_FILL_GAPS: False})
+                )
+            errors[CONF_STATIONS] = "no_station_chosen"
+        schema = vol.Schema(
+            {
+                vol.Required(CONF_SCAN_INTERVAL, default=POLL_INTERVAL.seconds): NumberSelector(
+                    NumberSelectorConfig(
+                        min=SHORTEST_POLL_INTERVAL.seconds,
+                        max=LONGEST_POLL_INTERVAL.seconds,
+                        step=1,
+                        unit_of_measurement=UnitOfTime.SECONDS,
+                        mode=NumberSelectorMode.BOX,
+                    )
+                ),
+                vol.Required(CONF_STATIONS, default=followed): SelectSelector(
+                    SelectSelectorConfig(
+                        options=[SelectOptionDict(value=station, label=name) for station, name in names.items()],
+                        multiple=True,
+                    )
+                ),
+                vol.Optional(CONF_FILL_GAPS, default=True): BooleanSelector(),
+            }
+        )
+        return self.async_show_form(
+            step_id="settings",
+            data_schema=self.add_suggested_values_to_schema(schema, user_input or options),
+            errors=errors,
+        )
+
+    def _station_names(self) -> dict[str, str]:
+        """Return the names of the followed stations by id, none while the account is not loaded."""
+        account: Account | None = getattr(self.config_entry, "runtime_data", None)
+        return {} if account is None else {station.id: station.name for station in account.stations.values()}
