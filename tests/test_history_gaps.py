@@ -124,6 +124,7 @@ async def test_gap_is_filled_by_itself_and_said_once(
     assert "with 3 requests" in said[0]
     asked = len(simulator.requests)
     await home.live_until(datetime(2026, 6, 17, 15, 10, tzinfo=UTC))
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert not [call for call in simulator.requests[asked:] if call.path.endswith("StationCurve")]
 
 
