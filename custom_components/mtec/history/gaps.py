@@ -116,17 +116,24 @@ class GapFinder:
         found: dict[datetime, Row] = {}
         in_time = {self._day(row) for row in rows if not row.is_late}
         for previous, row in pairwise(rows[:-1]):
-            follows = row.start - previous.start > HOUR or _repeats(previous, row)
-            if row.is_late and follows and self._is_outdated(row):
+            if self._is_old_state(previous, row):
                 found[row.start] = row
         # Those before them, of the evening on which Home Assistant was turned off. An import writes late too, but whole
         # days.
         for previous, row in reversed([*pairwise(rows[:-1])]):
-            ends_day = (row.start + HOUR).astimezone(self.zone).date() != self._day(row)
-            leads_up = row.start + HOUR in found or (ends_day and self._day(row) in in_time)
-            if row.is_late and leads_up and _repeats(previous, row):
+            leads_up = row.start + HOUR in found or (self._ends_day(row) and self._day(row) in in_time)
+            if leads_up and row.is_late and _repeats(previous, row):
                 found[row.start] = row
         return found
+
+    def _is_old_state(self, previous: Row, row: Row) -> bool:
+        """Return whether a row was made up of the state of a day before its own."""
+        follows = row.start - previous.start > HOUR or _repeats(previous, row)
+        return row.is_late and follows and self._is_outdated(row)
+
+    def _ends_day(self, row: Row) -> bool:
+        """Return whether a row is the last hour of the day that its state counts."""
+        return (row.start + HOUR).astimezone(self.zone).date() != self._day(row)
 
     def _day(self, row: Row) -> date:
         """Return the day whose energy a row's state is."""

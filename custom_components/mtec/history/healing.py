@@ -129,13 +129,7 @@ class Healer:
     def async_polled(self) -> None:
         """Note which stations were read, and begin to look for gaps if it is time to."""
         now = dt_util.utcnow()
-        for id_, balance in self.entry.runtime_data.daily_energies.items():
-            watched = self._watched.setdefault(id_, _Watched())
-            if balance.read_at is None or balance.read_at == watched.read_at:
-                continue
-            if watched.read_at is None or balance.read_at - watched.read_at > LONGEST_SILENCE:
-                watched.due, watched.attempts = now + _RECORDED_AFTER, 0
-            watched.read_at = balance.read_at
+        self._note_reads(now)
         due = [id_ for id_, watched in self._watched.items() if watched.due is not None and watched.due <= now]
         if not due or self._is_running or dt_util.as_local(now - _NIGHT).date() < dt_util.as_local(now).date():
             return
@@ -148,6 +142,15 @@ class Healer:
         self.entry.async_create_background_task(
             self.hass, self._async_heal(station, self._watched[due[0]]), f"{DOMAIN} gaps of {station.name}"
         )
+
+    def _note_reads(self, now: datetime) -> None:
+        for id_, energies in self.entry.runtime_data.daily_energies.items():
+            watched = self._watched.setdefault(id_, _Watched())
+            if energies.read_at is None or energies.read_at == watched.read_at:
+                continue
+            if watched.read_at is None or energies.read_at - watched.read_at > LONGEST_SILENCE:
+                watched.due, watched.attempts = now + _RECORDED_AFTER, 0
+            watched.read_at = energies.read_at
 
     async def _async_heal(self, station: Station, watched: _Watched) -> None:
         """Look for gaps once, and again later if the source does not tell all."""
