@@ -36,6 +36,7 @@ from custom_components.mtec.portal import rate_limiter
 from custom_components.mtec.responses import MOST_DAYS_LISTED
 from tests.conftest import FAMILY, NOON, SetUp
 from tests.home import device
+from tests.nulls import Nulls
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, plant_of
 from tests.usage import agree, bars, curve, days, months, parsed, years
 
@@ -565,28 +566,6 @@ async def test_lifetime_that_is_not_told_is_that_of_the_years(
     assert told["contradictions"] == ["lifetime"]
     days_ = await call("get_usage", type="month", start="2023-04-01", end="2023-04-30")
     assert days_["rows"][0]["date"] == HOUSE.installed.isoformat()
-
-
-class Nulls:
-    """Lets a portal say null to the request of the rows of a period ("2026-02", "2026", or "" for the lifetime)."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, simulator: PortalSimulator, period: str, times: int) -> None:
-        self.left = times
-        envelope = simulator._envelope
-
-        def spoiled(call: Any, code: str, message: str, data: object) -> Any:
-            durations = {"": "4", "2026": "3"}
-            if (
-                self.left
-                and (call.path.endswith(("queryStationBarChart", "getGridConnectedData")))
-                and (asked := {**call.query, **(call.body if isinstance(call.body, dict) else {})})
-                and (str(asked["durationType"]), asked["date"]) == (durations.get(period, "2"), period)
-            ):
-                self.left -= 1
-                data = None
-            return envelope(call, code, message, data)
-
-        monkeypatch.setattr(simulator, "_envelope", spoiled)
 
 
 async def reach(simulator: PortalSimulator, requests: int) -> None:

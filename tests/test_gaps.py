@@ -175,6 +175,28 @@ def test_stopped_between_the_rows_and_their_rise(outage: tuple[datetime, datetim
     assert fall.lack == pytest.approx(step.rise, abs=1e-6)
 
 
+type Outage = tuple[datetime, datetime, str]
+
+
+def outages_between(begin: datetime, end: datetime, chosen: Sequence[tuple[int, int, str]]) -> list[Outage]:
+    """Return those outages, given by their start and length in five minutes, that are two hours apart."""
+    outages: list[Outage] = []
+    for start, length, kind in sorted(chosen):
+        first = begin + start * FIVE_MINUTES
+        if not outages or first > outages[-1][1] + 2 * HOUR:
+            outages.append((first, min(first + length * FIVE_MINUTES, end - 3 * HOUR), kind))
+    return [outage for outage in outages if outage[0] < outage[1]]
+
+
+def excused_days(outages: Sequence[Outage]) -> set[date]:
+    """Return the first and the last day of outages that begin in the last hour of a day.
+
+    They lack no whole hour of it: the rest counts for the hour after the outage.
+    """
+    late = [(first, last) for first, last, _ in outages if _local(first).hour == 23]
+    return {_local(moment).date() for outage in late for moment in outage}
+
+
 @given(
     st.lists(
         st.tuples(st.integers(20, 24 * 12 * 58), st.integers(3, 12 * 24 * 5), st.sampled_from(["away", "off"])),
@@ -186,12 +208,8 @@ def test_stopped_between_the_rows_and_their_rise(outage: tuple[datetime, datetim
 def test_two_months_with_any_outages(chosen: list[tuple[int, int, str]]) -> None:
     """After one filling all days are the plant's; what was recorded is as it was."""
     begin, end = local(2026, 10, 1), local(2026, 12, 1)
-    outages: list[tuple[datetime, datetime, str]] = []
-    for start, length, kind in sorted(chosen):
-        first = begin + start * FIVE_MINUTES
-        if not outages or first > outages[-1][1] + 2 * HOUR:
-            outages.append((first, min(first + length * FIVE_MINUTES, end - 3 * HOUR), kind))
-    sensor = Sensor(begin, end, [outage for outage in outages if outage[0] < outage[1]])
+    outages = outages_between(begin, end, chosen)
+    sensor = Sensor(begin, end, outages)
     before, lacking = sensor.changes(), sensor.lacking()
     before_first = sensor.rows[min(sensor.rows)].state
     made_up = {hour for gap in lacking.gaps for hour in gap.made_up}
@@ -200,14 +218,7 @@ def test_two_months_with_any_outages(chosen: list[tuple[int, int, str]]) -> None
     after = sensor.changes()
     altered = {start for start, old in before.items() if after[start] != pytest.approx(old, abs=1e-6)}
     assert altered <= made_up | late
-    # An outage that begins in the last hour of a day lacks no whole hour of it: the rest counts for the hour after it.
-    excused = {
-        day
-        for first, last, _ in outages
-        if _local(first).hour == 23
-        for day in (_local(first).date(), _local(last).date())
-    }
-    check(sensor, date(2026, 10, 2), date(2026, 11, 29), excused)
+    check(sensor, date(2026, 10, 2), date(2026, 11, 29), excused_days(outages))
     everything = sum(sensor.totals.values()) - before_first
     assert sum(sensor.days().values()) == pytest.approx(everything, abs=0.01 * len(outages) + 0.001)
 

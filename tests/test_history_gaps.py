@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+import logging
 from typing import Any, cast
 
 from homeassistant.components.recorder import get_instance
@@ -15,9 +16,8 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 from custom_components.mtec.history.manager import async_import_manager
 from custom_components.mtec.history.report import Progress
 from tests.conftest import GENERATION1
-from tests.portal_simulator import HOUSE, PortalSimulator
-from tests.test_export import Nulls
-from tests.test_history import (
+from tests.nulls import Nulls
+from tests.past import (
     FIVE_MINUTES,
     HOUR,
     INSTALLED,
@@ -31,6 +31,7 @@ from tests.test_history import (
     open_import,
     restart,
 )
+from tests.portal_simulator import HOUSE, PortalSimulator
 
 __all__ = ["_fast", "_quick_database", "_ready", "move_in"]
 """Fixtures of this module."""
@@ -85,12 +86,11 @@ async def test_gap_is_filled_and_nothing_recorded_is_altered(move_in: MoveIn, ha
     after_rows = await home.rows("hour", sensor, *others)
     after = own_rows(after_rows)
     for id_, rows in before.items():
-        first = min(rows)
-        for start, old in rows.items():
-            if start > first:
-                assert after[id_][start] == pytest.approx(old, abs=1e-6), (id_, start)
-        starts = [row["start"] for row in after_rows[id_]]
-        assert starts == [starts[0] + 3600 * number for number in range(len(starts))]
+        recorded = {start: old for start, old in rows.items() if start > min(rows)}
+        assert {start: after[id_][start] for start in recorded} == {
+            start: pytest.approx(old, abs=1e-6) for start, old in recorded.items()
+        }, id_
+        assert {later["start"] - row["start"] for row, later in pairwise(after_rows[id_])} == {3600}
     days = await home.rows("day", sensor, *others)
     for id_, part in {**others, sensor: "pv"}.items():
         unit = 1000 if id_ == sensor else 1
@@ -126,6 +126,64 @@ async def test_gap_is_filled_by_itself_and_said_once(
     await home.live_until(datetime(2026, 6, 17, 15, 10, tzinfo=UTC))
     await hass.async_block_till_done(wait_background_tasks=True)
     assert not [call for call in simulator.requests[asked:] if call.path.endswith("StationCurve")]
+
+
+async def heal_from(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, hours: int, fault: str, matching: str, times: int
+) -> Home:
+    """Be away for a night and a day while the portal answers with nonsense from then on, and live for some hours."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(hours=6))
+    await away(hass, home, datetime(2026, 6, 17, 7, 40, tzinfo=UTC))
+    simulator.faults.add(fault, matching=matching, times=times)
+    for number in range(hours):
+        await home.live_until(datetime(2026, 6, 17, 8, 10, tzinfo=UTC) + number * HOUR)
+        # A request in the background waits for its turn by the system's clock.
+        await hass.async_block_till_done(wait_background_tasks=True)
+    return home
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of what was missed, but for details."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if "missed" in record.getMessage() and record.levelno >= logging.INFO
+    ]
+
+
+@GENERATION1
+async def test_gap_is_filled_by_the_next_attempt_after_an_answer_that_makes_no_sense(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "custom_components.mtec")
+    home = await heal_from(move_in, hass, simulator, 3, "malformed", "queryStationCurve", 1)
+    curves = [call.field("date", str) for call in simulator.requests if call.path.endswith("StationCurve")]
+    assert curves == ["2026-06-15", "2026-06-15", "2026-06-16"]
+    await home.check_days(date(2026, 6, 16), date(2026, 6, 16))
+    assert "cannot be filled in yet: The portal's answer is not JSON" in caplog.text
+    assert len(said(caplog)) == 1
+
+
+@GENERATION1
+async def test_gap_is_filled_by_usual_hours_if_the_curve_never_makes_sense(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "custom_components.mtec")
+    home = await heal_from(move_in, hass, simulator, 6, "malformed", "queryStationCurve", 100)
+    await home.check_days(date(2026, 6, 16), date(2026, 6, 16))
+    assert len(said(caplog)) == 1
+
+
+@GENERATION1
+async def test_portal_that_never_answers_is_left_alone_and_that_is_said_once(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Six attempts in some eleven hours, and not one more."""
+    caplog.set_level("INFO", "custom_components.mtec")
+    await heal_from(move_in, hass, simulator, 20, "reset", "queryStationCurve", 10_000)
+    [text] = said(caplog)
+    assert text.startswith("What Home Assistant missed of Haus am See cannot be filled in: ")
 
 
 @GENERATION1

@@ -109,15 +109,15 @@ class GapFiller:
     def _wanted(self, lacking: Mapping[EnergySensor, Lacking], day: date, zone: tzinfo) -> Iterator[_LackingDay]:
         """Yield what each sensor lacks of a day, and add to the report what cannot be filled."""
         for sensor, each in lacking.items():
-            if not (hours := each.hours_by_day(zone).get(day, [])):
+            hours = each.hours_by_day(zone).get(day)
+            energy = None if hours is None else self._lacking_energy(sensor, each, day)
+            if hours is None or energy is None:
                 continue
-            energy = self._lacking_energy(sensor, each, day)
-            if energy is None:
-                continue
-            there = {hour for gap in each.gaps for hour in gap.made_up}
-            # What was made up stays if there is nothing to put in.
-            if written := [hour for hour in hours if energy > _EXACT or hour not in there]:
-                yield _LackingDay(sensor, written, energy if energy > _EXACT else 0.0)
+            if energy <= _EXACT:
+                # What was made up stays if there is nothing to put in.
+                hours, energy = each.without_made_up(hours), 0.0
+            if hours:
+                yield _LackingDay(sensor, hours, energy)
 
     def _lacking_energy(self, sensor: EnergySensor, lacking: Lacking, day: date) -> float | None:
         """Return the kWh that the sums lack of a day, None if they are not known or more is recorded."""

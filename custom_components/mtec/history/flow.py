@@ -47,14 +47,23 @@ class ImportHistoryFlow(OptionsFlow):
         """Ask for the stations to import, the first day and the resolution, and start the imports."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
-        stations = self.config_entry.runtime_data.stations
-        running = {id_: each for id_, each in async_import_manager(self.hass).running.items() if id_ in stations}
-        free = {id_: station for id_, station in stations.items() if id_ not in running}
+        running, free = self._running_and_free()
         if running and (not free or (user_input is None and not self._wants_another)):
-            self._imports = [*running.values()]
+            self._imports = running
             return await self.async_step_import_running()
         if user_input is None:
             return self._show_form(free, None, {})
+        return await self._async_begin(free, user_input)
+
+    def _running_and_free(self) -> tuple[list[RunningImport], dict[str, Station]]:
+        """Return the imports of the account's stations in progress, and the stations without one."""
+        stations = self.config_entry.runtime_data.stations
+        running = async_import_manager(self.hass).running
+        free = {id_: station for id_, station in stations.items() if id_ not in running}
+        return [each for id_, each in running.items() if id_ in stations], free
+
+    async def _async_begin(self, free: Mapping[str, Station], user_input: dict[str, Any]) -> ConfigFlowResult:
+        """Start what the person chose and show its progress, or the form again with what is wrong."""
         start = dt_util.parse_date(user_input.get(CONF_START, ""))
         if start is not None and start > dt_util.now().date():
             return self._show_form(free, user_input, {CONF_START: "start_in_future"})

@@ -6,7 +6,7 @@ is over, or lead up to such rows without a change.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from itertools import accumulate, pairwise
 from typing import Final
@@ -58,6 +58,11 @@ class Lacking:
     last: datetime
     """The start of the last row."""
 
+    def without_made_up(self, hours: Iterable[datetime]) -> list[datetime]:
+        """Return those of some lacking hours of which there is no row at all."""
+        there = {hour for gap in self.gaps for hour in gap.made_up}
+        return [hour for hour in hours if hour not in there]
+
     def hours_by_day(self, zone: tzinfo) -> dict[date, list[datetime]]:
         """Return the lacking hours by the day that they begin in."""
         days: dict[date, list[datetime]] = {}
@@ -73,10 +78,12 @@ class GapFinder:
 
     zone: tzinfo
     _rows: list[Row] = field(default_factory=list)
+    _in_time: set[date] | None = None
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take the next rows."""
         self._rows += rows
+        self._in_time = None
 
     def result(self) -> Lacking | None:
         """Return what lacks between the first and the last row, None if there are no two."""
@@ -113,16 +120,11 @@ class GapFinder:
 
     def _made_up(self, rows: Sequence[Row]) -> dict[datetime, Row]:
         """Return the rows that Home Assistant made up, but for the first and the last row."""
-        found: dict[datetime, Row] = {}
-        in_time = {self._day(row) for row in rows if not row.is_late}
-        for previous, row in pairwise(rows[:-1]):
-            if self._is_old_state(previous, row):
-                found[row.start] = row
-        # Those before them, of the evening on which Home Assistant was turned off. An import writes late too, but whole
-        # days.
-        for previous, row in reversed([*pairwise(rows[:-1])]):
-            leads_up = row.start + HOUR in found or (self._ends_day(row) and self._day(row) in in_time)
-            if leads_up and row.is_late and _repeats(previous, row):
+        pairs = [*pairwise(rows[:-1])]
+        found = {row.start: row for previous, row in pairs if self._is_old_state(previous, row)}
+        # Those before them, of the evening on which Home Assistant was turned off.
+        for row in reversed([row for previous, row in pairs if row.is_late and _repeats(previous, row)]):
+            if row.start + HOUR in found or self._ends_recorded_day(row):
                 found[row.start] = row
         return found
 
@@ -131,9 +133,17 @@ class GapFinder:
         follows = row.start - previous.start > HOUR or _repeats(previous, row)
         return row.is_late and follows and self._is_outdated(row)
 
-    def _ends_day(self, row: Row) -> bool:
-        """Return whether a row is the last hour of the day that its state counts."""
-        return (row.start + HOUR).astimezone(self.zone).date() != self._day(row)
+    def _ends_recorded_day(self, row: Row) -> bool:
+        """Return whether a row is the last hour of a day that was not imported: an import writes whole days, late."""
+        day = self._day(row)
+        ends_day = (row.start + HOUR).astimezone(self.zone).date() != day
+        return ends_day and day in self._recorded_days()
+
+    def _recorded_days(self) -> set[date]:
+        """Return the days with rows that were written in time."""
+        if self._in_time is None:
+            self._in_time = {self._day(row) for row in self._rows if not row.is_late}
+        return self._in_time
 
     def _day(self, row: Row) -> date:
         """Return the day whose energy a row's state is."""
@@ -225,14 +235,18 @@ def _step(gap: Gap, run: Sequence[datetime], rises: Mapping[datetime, float], pu
     replaced = [gap.made_up[hour] for hour in run if hour in gap.made_up]
     known = replaced[-1].sum if replaced else before.sum
     late_from = next((hour for hour in run if hour.astimezone(zone).date() == gap.late_day), gap.after.start)
-    sum_, state, since = before.sum + put_in, before.state, before.last_reset
-    rows: list[Row] = []
+    rows = [*_rows_after(replace(before, sum=before.sum + put_in), run, rises, zone)]
+    moved = gap.late if run[0] <= late_from <= run[-1] else 0.0
+    return Step(hours=rows, rise=rows[-1].sum - put_in - known - moved)
+
+
+def _rows_after(before: Row, run: Sequence[datetime], rises: Mapping[datetime, float], zone: tzinfo) -> Iterator[Row]:
+    """Yield the rows of a run of hours that go on from the row before it."""
+    sum_, state, since = before.sum, before.state, before.last_reset
     for hour in run:
         begin = midnight(hour.astimezone(zone).date(), zone)
         if since != begin:
             state, since = 0.0, begin
         state += rises[hour]
         sum_ += rises[hour]
-        rows.append(Row(start=hour, end=hour + HOUR, state=round(state, 6), sum=sum_, last_reset=since))
-    moved = gap.late if run[0] <= late_from <= run[-1] else 0.0
-    return Step(hours=rows, rise=sum_ - put_in - known - moved)
+        yield Row(start=hour, end=hour + HOUR, state=round(state, 6), sum=sum_, last_reset=since)

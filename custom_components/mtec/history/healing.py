@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
+import logging
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
@@ -161,17 +162,22 @@ class Healer:
             is_last=watched.attempts >= _PATIENT_ATTEMPTS,
         )
         watched.attempts += 1
-        watched.due = dt_util.utcnow() + _RECORDED_AFTER * 2**watched.attempts
+        is_over = watched.attempts >= _ATTEMPTS
+        watched.due = None if is_over else dt_util.utcnow() + _RECORDED_AFTER * 2**watched.attempts
         try:
-            is_complete = await healing.async_run()
+            if await healing.async_run():
+                watched.due = None
         except SourceError as error:
-            LOGGER.debug("Gaps of %s cannot be filled yet: %s", station.name, error)
-            is_complete = False
+            LOGGER.log(
+                logging.WARNING if is_over else logging.DEBUG,
+                "What Home Assistant missed of %s cannot be filled in%s: %s",
+                station.name,
+                "" if is_over else " yet",
+                error,
+            )
         finally:
             self._is_running = False
-        if is_complete or watched.attempts >= _ATTEMPTS:
-            watched.due = None
-        self._log(station, healing.report)
+            self._log(station, healing.report)
 
     def _log(self, station: Station, report: Report) -> None:
         if not report.imported:

@@ -1,6 +1,6 @@
 """The import of a station's past into the statistics of its sensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -211,18 +211,26 @@ class HistoryImport:
     async def _async_import(self, sensors: Sequence[_Sensor], means: Sequence[MeanSensor]) -> None:
         """Add the missing days, the latest ones first."""
         rows = self._rows
-        past = self._past_days(sensors, rows)
-        days = [day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)]
-        with_hours = set(days)
-        self.report.without_data = [day for day in reversed(past) if day not in rows and day not in with_hours]
+        days = self._missing_days(sensors)
         self.progress.planned = self.progress.done + self._curves(len(days))
         for chunk in batched(days, _DAYS_AT_ONCE[self.resolution], strict=False):
             read = [_Day(day, rows.get(day), await self._async_curve(day)) for day in chunk]
             # The powers first: once the energies are there the curves are not asked for again.
-            for mean in means:
-                points = [point for day in reversed(read) for point in day.points]
-                self.report.hours_of_powers += await mean.async_prepend(points)
+            await self._async_prepend_means(means, [point for day in reversed(read) for point in day.points])
             await self._async_prepend(sensors, read[::-1])
+
+    async def _async_prepend_means(self, means: Iterable[MeanSensor], points: Sequence[CurvePoint]) -> None:
+        """Add the hours of points, in order, before the first row of each sensor of a power or of the charge."""
+        for mean in means:
+            self.report.hours_of_powers += await mean.async_prepend(points)
+
+    def _missing_days(self, sensors: Sequence[_Sensor]) -> list[date]:
+        """Return the days with missing hours, the latest first. The report says which days have no data."""
+        rows = self._rows
+        past = self._past_days(sensors, rows)
+        days = {day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)}
+        self.report.without_data = [day for day in reversed(past) if day not in rows and day not in days]
+        return [day for day in past if day in days]
 
     def _past_days(self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]) -> list[date]:
         """Return all days that may have missing hours, the latest first."""
