@@ -176,14 +176,24 @@ async def test_gap_is_filled_by_usual_hours_if_the_curve_never_makes_sense(
 
 
 @GENERATION1
-async def test_portal_that_never_answers_is_left_alone_and_that_is_said_once(
+async def test_portal_that_never_answers_is_left_alone_and_that_is_said(
     move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Six attempts in some eleven hours, and not one more."""
     caplog.set_level("INFO", "custom_components.mtec")
-    await heal_from(move_in, hass, simulator, 20, "reset", "queryStationCurve", 10_000)
+    home = await move_in(at=datetime(2026, 4, 29, 16, 22, tzinfo=UTC))
+    await home.live_until(datetime(2026, 4, 29, 18, 10, tzinfo=UTC))
+    simulator.faults.add("malformed", matching="2026-04")
+    await away(hass, home, datetime(2026, 6, 10, 4, 10, tzinfo=UTC))
+    requests = []
+    for hour in range(5, 22):
+        await home.poll(datetime(2026, 6, 10, hour - 1, 28, tzinfo=UTC))
+        await home.live_until(datetime(2026, 6, 10, hour, 10, tzinfo=UTC))
+        await hass.async_block_till_done(wait_background_tasks=True)
+        requests.append(sum("2026-04" in f"{call.query}{call.body}" for call in simulator.requests))
     [text] = said(caplog)
     assert text.startswith("What Home Assistant missed of Haus am See cannot be filled in: ")
+    assert requests[-1] - requests[0] == 5
 
 
 @GENERATION1
