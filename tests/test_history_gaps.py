@@ -7,14 +7,17 @@ from typing import Any, cast
 
 from homeassistant.components.recorder import get_instance
 from homeassistant.components.recorder.statistics import statistics_during_period
-from homeassistant.core import HomeAssistant
+from homeassistant.const import EVENT_STATE_CHANGED
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
+from custom_components.mtec import home_assistant_internals as internals
 from custom_components.mtec.history.manager import async_import_manager
 from custom_components.mtec.history.report import Progress
+from custom_components.mtec.home_assistant_internals import Feature
 from tests.conftest import GENERATION1
 from tests.nulls import Nulls
 from tests.past import (
@@ -126,6 +129,64 @@ async def test_gap_is_filled_by_itself_and_said_once(
     await home.live_until(datetime(2026, 6, 17, 15, 10, tzinfo=UTC))
     await hass.async_block_till_done(wait_background_tasks=True)
     assert not [call for call in simulator.requests[asked:] if call.path.endswith("StationCurve")]
+
+
+@GENERATION1
+async def test_home_that_is_polled_every_hour_loses_nothing_at_midnight(move_in: MoveIn, hass: HomeAssistant) -> None:
+    """Its sensors are shown all the time, so that there is no gap to fill: the rest of the day counts after it."""
+    home = await move_in()
+    hass.config_entries.async_update_entry(home.entry, options={"scan_interval": 3600})
+    await hass.config_entries.async_reload(home.entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    moment = INSTALLED.replace(minute=2, second=0)
+    sensor = home.sensor("consumption_today")
+    seen: set[tuple[str, float]] = set()
+    while moment < datetime(2026, 6, 16, 2, tzinfo=UTC):
+        moment += FIVE_MINUTES
+        if moment.minute == 57 and moment.hour != 21:
+            await home.poll(moment.replace(minute=50))
+            state = hass.states.get(sensor)
+            assert state is not None
+            seen.add((state.attributes["last_reset"][:10], float(state.state)))
+        if moment.hour == 22 and moment.minute == 7:
+            await home.poll(moment)
+            state = hass.states.get(sensor)
+            assert state is not None
+            seen.add((state.attributes["last_reset"][:10], float(state.state)))
+    whole = home.model.day(date(2026, 6, 15)).consumption
+    assert max(value for day, value in seen if day == "2026-06-15") == pytest.approx(whole, abs=0.011)
+
+
+@GENERATION1
+@pytest.mark.parametrize("without", ["nothing", "recording", "support"])
+async def test_rest_of_a_day_is_counted_late_unless_history_fills_it(
+    move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch, without: str
+) -> None:
+    """Of a sensor that is not recorded, or if history cannot be written, no energy is lost: it is shown late."""
+    home = await move_in()
+    sensor = home.sensor("consumption_today")
+    if without == "recording":
+        monkeypatch.setattr(get_instance(hass), "entity_filter", lambda entity_id: entity_id != sensor)
+    if without == "support":
+        monkeypatch.setitem(internals._LACKING, Feature.IMPORT, "a name")
+    await home.live_until(INSTALLED + timedelta(hours=6))
+    evening = float(hass.states.get(sensor).state)  # type: ignore[union-attr]
+    shown: list[tuple[float, str]] = []
+
+    @callback
+    def note(event: Event[Any]) -> None:
+        state = event.data["new_state"]
+        if state is not None and state.entity_id == sensor and state.state[0].isdigit():
+            shown.append((float(state.state), state.attributes["last_reset"][:10]))
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    await away(hass, home, datetime(2026, 6, 16, 7, 40, tzinfo=UTC))
+    await home.live_until(datetime(2026, 6, 16, 9, 10, tzinfo=UTC))
+    late = [value for value, day in shown if day == "2026-06-15" and value > evening]
+    whole = home.model.day(date(2026, 6, 15)).consumption
+    assert late == ([] if without == "nothing" else [pytest.approx(whole, abs=0.011)])
+    assert shown[-1][1] == "2026-06-16"
+    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def heal_from(

@@ -142,6 +142,38 @@ async def _live(
                 freezer.move_to(outage.end)
 
 
+async def _total_around(freezer: FrozenDateTimeFactory, outage: Outage) -> dict[str, float]:
+    """Return what is recorded of each energy, less what the plant has, from before an outage until hours after it."""
+    begin, end = outage.start - 2 * HOUR, (outage.end + 4 * HOUR).replace(minute=1)
+    names = Names()
+    async with portal_at(freezer, begin, 1) as portal:
+        with TemporaryDirectory() as folder:
+            life = Life(freezer, portal, Path(folder))
+            async with household(life.folder, HOUSE.time_zone, SENSORS, names) as home:
+                await home.add_account(portal.url, EMAIL, PASSWORD)
+                await life.live(home, outage.start)
+            freezer.move_to(outage.end)
+            async with household(life.folder, HOUSE.time_zone, SENSORS, names) as home:
+                await life.live(home, end)
+                found = await rows(home)
+    # The last hour has what was polled three minutes before its end.
+    polled = end - timedelta(minutes=4)
+    made = PLANT.energy(PLANT.day_start(begin.astimezone(HOUSE.zone).date()), polled)
+    return {
+        id_: found[id_][-1]["sum"] - found[id_][0]["sum"] + found[id_][0]["state"] - getattr(made, part)
+        for id_, part in SENSORS.items()
+    }
+
+
+@pytest.mark.parametrize("minutes", [3, 11, 25, 61])
+def test_off_in_the_last_hour_of_a_day_and_on_soon_after_it(freezer: FrozenDateTimeFactory, minutes: int) -> None:
+    """Whether or not the row that is made up of that hour looks as if it was recorded, no energy is lost."""
+    midnight = local(2026, 6, 17)
+    outage = Outage(midnight - timedelta(minutes=63), midnight + timedelta(minutes=minutes))
+    for id_, difference in asyncio.run(_total_around(freezer, outage)).items():
+        assert difference == pytest.approx(0, abs=0.03), id_
+
+
 OFF = {
     "an hour": (local(2026, 6, 16, 12, 20), local(2026, 6, 16, 13, 25)),
     "a night": (local(2026, 6, 16, 20, 20), local(2026, 6, 17, 8, 10)),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
 from homeassistant.const import UnitOfEnergy
@@ -18,6 +18,9 @@ from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_d
 from .entity import Discovery, MtecEntity, MtecEntityDescription
 from .history.healing import fills_gaps
 from .models import Energies, InverterReading, StationReading
+
+_MADE_UP_IN_TIME: Final = timedelta(minutes=20)
+"""How long after an hour a row that Home Assistant makes up of it looks as if it was recorded, and some minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,7 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         self._counter = Counter(cycle=description.cycle)
         super().__init__(account, coordinator, description, () if daily_energies is None else (daily_energies,))
         self._shown_at: datetime | None = None
+        self._added_at = dt_util.utcnow()
 
     @property
     @override
@@ -203,8 +207,11 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         if shown is None or self._counter.cycle is not ResetCycle.DAY:
             return False
         midnight = datetime.combine(day + timedelta(days=1), time(), dt_util.get_default_time_zone())
-        is_away = shown < midnight - timedelta(hours=1)
-        return is_away and fills_gaps(self.hass, self._account.config_entry, self.entity_id)
+        # Rarely polled it is shown all the same.
+        was_away = shown < midnight - timedelta(hours=1) - self._account.interval
+        # A start so soon after midnight writes the row of the last hour as if Home Assistant had been on.
+        has_gap = not midnight <= self._added_at < midnight + _MADE_UP_IN_TIME
+        return was_away and has_gap and fills_gaps(self.hass, self._account.config_entry, self.entity_id)
 
 
 def _is_supported(

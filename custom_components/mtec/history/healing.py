@@ -25,7 +25,7 @@ from .sensors import EnergySensor, async_energy_ids
 from .statistics import async_series
 
 LONGEST_SILENCE: Final = timedelta(hours=1)
-"""A source that gave nothing for longer was away, and something may lack."""
+"""A source that gave nothing for longer, and for the time between two polls, was away, and something may lack."""
 _RECORDED_AFTER: Final = timedelta(minutes=10)
 """How long after a source is back Home Assistant has surely recorded it: it writes rows every five minutes."""
 _NIGHT: Final = timedelta(minutes=30)
@@ -149,7 +149,8 @@ class Healer:
             watched = self._watched.setdefault(id_, _Watched())
             if energies.read_at is None or energies.read_at == watched.read_at:
                 continue
-            if watched.read_at is None or energies.read_at - watched.read_at > LONGEST_SILENCE:
+            longest = LONGEST_SILENCE + self.entry.runtime_data.interval
+            if watched.read_at is None or energies.read_at - watched.read_at > longest:
                 watched.due, watched.attempts = now + _RECORDED_AFTER, 0
             watched.read_at = energies.read_at
 
