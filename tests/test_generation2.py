@@ -141,6 +141,25 @@ async def test_nothing_of_yesterday_is_taken_for_today(http: aiohttp.ClientSessi
 
 
 @GENERATION2
+async def test_an_inverter_is_asked_at_midnight_though_no_point_is_due(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """It has not sent for hours, and would be asked in five minutes: but a reading of yesterday is none of today."""
+    midnight = NOON.replace(hour=22, minute=0, second=0)
+    points = [{"dataTime": int(NOON.timestamp()) * 1000, "data": {"epvDay": 7}}]
+    async with odd_portal(lambda _: success(points), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        simulator.clock.set(midnight - timedelta(minutes=2))
+        assert (await client.inverter_reading("1", "A")).today.pv == 7
+        simulator.clock.set(midnight - timedelta(seconds=1))
+        assert (await client.inverter_reading("1", "A")).today.pv == 7
+        assert len(portal.paths) == 2
+        points.clear()
+        simulator.clock.set(midnight)
+        assert (await client.inverter_reading("1", "A")).today == Energies()
+
+
+@GENERATION2
 @pytest.mark.parametrize("number", [0, 1, 49, 50, 51, 60, 100])
 async def test_stations_of_all_pages(http: aiohttp.ClientSession, simulator: PortalSimulator, number: int) -> None:
     plants = [replace(BARN, station_id=f"16986753104928{n:05}", name=f"Stall {n}") for n in range(number)]

@@ -147,6 +147,8 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         # If the daily energies are due in this poll, they come first: they tell of which day they are.
         if self._daily_energies is None or not self._daily_energies.is_due:
             super()._handle_coordinator_update()
+        elif not self.coordinator.last_update_success:
+            self._write_if_changed()
 
     @callback
     @override
