@@ -15,6 +15,7 @@ from homeassistant.components.recorder.statistics import statistics_during_perio
 from homeassistant.util import dt as dt_util
 import pytest
 
+from custom_components.mtec.portal import rate_limiter
 from tests.home import SEED, portal_at
 from tests.household import Household, Names, household
 from tests.portal_simulator import HOUSE, PortalSimulator, plant_of
@@ -130,7 +131,10 @@ async def _live(
         with TemporaryDirectory() as folder:
             life = Life(freezer, portal, Path(folder))
             names = Names()
-            stops = [*outages, Outage(end, end)]
+            for away in outages:
+                if not away.is_off:
+                    portal.faults.add("page", since=away.start, until=away.end)
+            stops = [*(outage for outage in outages if outage.is_off), Outage(end, end)]
             for number, outage in enumerate(stops):
                 async with household(life.folder, HOUSE.time_zone, SENSORS, names) as home:
                     if number == 0:
@@ -188,3 +192,32 @@ def test_home_assistant_is_off(freezer: FrozenDateTimeFactory, outage: tuple[dat
     begin = local(2026, 6, 15, 22)
     end = outage[1].astimezone(HOUSE.zone).replace(hour=0, minute=0) + DAY + 2 * HOUR
     asyncio.run(_live(freezer, begin, [Outage(*outage)], end.astimezone(UTC)))
+
+
+LONGER = {
+    "over the change of the clocks in autumn": [Outage(local(2026, 10, 24, 18, 20), local(2026, 10, 25, 10, 10))],
+    "over the change of the clocks in spring": [Outage(local(2026, 3, 28, 18, 20), local(2026, 3, 29, 10, 10))],
+    "over New Year": [Outage(local(2026, 12, 31, 14, 20), local(2027, 1, 2, 9, 10))],
+    "the portal away for two days": [Outage(local(2026, 6, 16, 18, 20), local(2026, 6, 18, 19, 10), is_off=False)],
+    "restarts in between": [
+        Outage(local(2026, 6, 16, 9, 20), local(2026, 6, 16, 9, 25)),
+        Outage(local(2026, 6, 16, 11, 20), local(2026, 6, 16, 15, 10)),
+        Outage(local(2026, 6, 16, 15, 12), local(2026, 6, 16, 15, 14)),
+        Outage(local(2026, 6, 16, 19, 20), local(2026, 6, 17, 8, 10)),
+        Outage(local(2026, 6, 17, 8, 14), local(2026, 6, 17, 8, 20)),
+    ],
+    "a month": [Outage(local(2026, 5, 14, 18, 20), local(2026, 6, 15, 9, 10))],
+}
+
+
+@pytest.mark.parametrize("outages", LONGER.values(), ids=LONGER)
+def test_no_day_is_missing(
+    freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch, outages: Sequence[Outage]
+) -> None:
+    # The clock stands still while gaps are filled, and no minute ends.
+    for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
+        monkeypatch.setattr(rate_limiter, name, 100_000)
+    monkeypatch.setattr(rate_limiter, "PAUSE", 0.0)
+    begin = outages[0].start.astimezone(HOUSE.zone).replace(hour=0, minute=0) - 2 * HOUR
+    end = outages[-1].end.astimezone(HOUSE.zone).replace(hour=0, minute=0) + DAY + 2 * HOUR
+    asyncio.run(_live(freezer, begin.astimezone(UTC), outages, end.astimezone(UTC)))

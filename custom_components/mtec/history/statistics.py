@@ -35,7 +35,7 @@ from custom_components.mtec.home_assistant_internals import (
 )
 
 from .gaps import Fall, GapFinder, Lacking
-from .hours import HOUR, hours_of_day
+from .hours import HOUR, hours_of_day, midnight
 
 _FIVE_MINUTES: Final = timedelta(minutes=5)
 _EXACT: Final = 1e-6
@@ -141,8 +141,9 @@ class Series:
             finder.add(rows)
             last = rows[-1].start if rows else last
             start += _DAYS_AT_ONCE
-        # The hour that runs, as far as it is recorded.
-        if running := self.statistic.rows(last + HOUR, now, "5minute")[-1:]:
+        # The hour that runs, as far as it is recorded, unless what came after midnight is still to be recorded.
+        running = self.statistic.rows(last + HOUR, now, "5minute")[-1:]
+        if running and _is_of_its_day(running[0]):
             begin = running[0].start.replace(minute=0)
             finder.add([replace(running[0], start=begin, end=begin + HOUR)])
         return finder.result()
@@ -161,6 +162,12 @@ class Series:
             if abs(rise) > _EXACT:
                 self.statistic.async_raise_sums(hours[0].start, rise)
             await asyncio.shield(self.hass.async_create_task(async_recorded(self.hass)))
+
+
+def _is_of_its_day(row: Row) -> bool:
+    """Return whether a row's state counts the day that the row is in."""
+    zone = dt_util.get_default_time_zone()
+    return row.last_reset is None or row.last_reset == midnight(row.start.astimezone(zone).date(), zone)
 
 
 def begins_day(row: Row) -> bool:
