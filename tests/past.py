@@ -1,7 +1,7 @@
 """A home with a real recorder whose past is imported, and time that a test moves."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -207,8 +207,10 @@ type MoveIn = Callable[..., Awaitable[Home]]
 
 
 @pytest.fixture
-def move_in(hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, set_up: SetUp) -> MoveIn:
-    """Install the integration for the account of one plant."""
+async def move_in(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator, set_up: SetUp
+) -> AsyncGenerator[MoveIn]:
+    """Install the integration for the account of one plant. What it fills by itself is over before the database is."""
     plants = {FAMILY: HOUSE, BARN_OWNER: BARN, FARMER: FARM}
 
     async def install(email: str = FAMILY, at: datetime = INSTALLED) -> Home:
@@ -224,7 +226,9 @@ def move_in(hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: Port
         hass.bus.async_listen(EVENT_STATE_CHANGED, tick)
         return Home(hass, freezer, simulator, entry, plants[email], at)
 
-    return install
+    yield install
+    if filling := [task for task in asyncio.all_tasks() if f"{DOMAIN} gaps of" in task.get_name()]:
+        await asyncio.wait(filling, timeout=60)
 
 
 async def restart(hass: HomeAssistant, home: Home) -> None:
