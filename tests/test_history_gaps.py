@@ -70,12 +70,15 @@ async def means(home: Home, key: str) -> list[dict[str, Any]]:
 
 
 @GENERATION1
-async def test_gap_is_filled_and_nothing_recorded_is_altered(move_in: MoveIn, hass: HomeAssistant) -> None:
+@pytest.mark.parametrize(("unit", "kwh"), [("Wh", 1000), ("MWh", 0.001)])
+async def test_gap_is_filled_and_nothing_recorded_is_altered(
+    move_in: MoveIn, hass: HomeAssistant, unit: str, kwh: float
+) -> None:
     """Two nights and the day between them, in the unit of the person; run again it changes nothing."""
     home = await move_in()
     hass.config_entries.async_update_entry(home.entry, options={"fill_gaps": False})
     sensor = home.sensor("pv_energy_today")
-    er.async_get(hass).async_update_entity_options(sensor, "sensor", {"unit_of_measurement": "Wh"})
+    er.async_get(hass).async_update_entity_options(sensor, "sensor", {"unit_of_measurement": unit})
     renamed = "sensor.bought"
     er.async_get(hass).async_update_entity(home.sensor("grid_import_today"), new_entity_id=renamed)
     await hass.async_block_till_done()
@@ -96,11 +99,11 @@ async def test_gap_is_filled_and_nothing_recorded_is_altered(move_in: MoveIn, ha
         assert {later["start"] - row["start"] for row, later in pairwise(after_rows[id_])} == {3600}
     days = await home.rows("day", sensor, *others)
     for id_, part in {**others, sensor: "pv"}.items():
-        unit = 1000 if id_ == sensor else 1
+        factor = kwh if id_ == sensor else 1
         for row in days[id_]:
             if (day := local_day(row)) < date(2026, 6, 17):
-                expected = getattr(home.model.day(day), part) * unit
-                assert row["change"] == pytest.approx(expected, abs=0.011 * unit), (id_, day)
+                expected = getattr(home.model.day(day), part) * factor
+                assert row["change"] == pytest.approx(expected, abs=0.011 * factor), (id_, day)
     again = await home.import_history(start="2026-06-14")
     assert (again["days"], again["hours"], again["energy"]) == (0, 0, {})
     assert own_rows(await home.rows("hour", sensor, *others)) == after
@@ -129,6 +132,25 @@ async def test_gap_is_filled_by_itself_and_said_once(
     await home.live_until(datetime(2026, 6, 17, 15, 10, tzinfo=UTC))
     await hass.async_block_till_done(wait_background_tasks=True)
     assert not [call for call in simulator.requests[asked:] if call.path.endswith("StationCurve")]
+
+
+@GENERATION1
+async def test_sensor_that_is_excluded_in_the_middle_of_it_is_left_alone(
+    move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows stay as they are when gaps are filled; those of the others are filled."""
+    home = await move_in()
+    hidden, other = home.sensor("consumption_today"), home.sensor("grid_import_today")
+    await home.live_until(INSTALLED + timedelta(hours=6))
+    monkeypatch.setattr(get_instance(hass), "entity_filter", lambda entity_id: entity_id != hidden)
+    before = await home.rows("hour", hidden, other)
+    await away(hass, home, datetime(2026, 6, 17, 7, 40, tzinfo=UTC))
+    for hour in (9, 10):
+        await home.live_until(datetime(2026, 6, 17, hour, 10, tzinfo=UTC))
+        await hass.async_block_till_done(wait_background_tasks=True)
+    after = await home.rows("hour", hidden, other)
+    assert after[hidden] == before[hidden]
+    assert len(after[other]) > len(before[other]) + 30
 
 
 @GENERATION1
