@@ -15,18 +15,20 @@ from custom_components.mtec.sources import SourceError
 
 from .account import Account
 from .arguments import credentials_of, parser, time_zone_of
-from .errors import MissingPackageError, MisuseError
+from .errors import IncompleteError, MissingPackageError, MisuseError
 from .stand_ins import StandIns, sentence
 
 _FAILED: Final = 1
 _MISUSED: Final = 2
+_INCOMPLETE: Final = 3
 _INTERRUPTED: Final = 130
 
 
 async def run(words: Sequence[str]) -> int:
     """Run a command line and return the exit code.
 
-    0 is success, 1 that the portal or a file failed, 2 that the command line makes no sense.
+    0 is success, 1 that the portal or a file failed, 2 that the command line makes no sense, 3 that usage is written
+    but lacks what the portal did not give.
     """
     arguments = parser().parse_args(words)
     stand_ins = StandIns(hide=arguments.hide_sensitive)
@@ -38,6 +40,8 @@ async def run(words: Sequence[str]) -> int:
     except MisuseError as error:
         print(error, file=sys.stderr)
         return _MISUSED
+    except IncompleteError:
+        return _INCOMPLETE
     except SourceError as error:
         print(sentence(error, stand_ins), file=sys.stderr)
         return _FAILED

@@ -9,8 +9,8 @@ from custom_components.mtec.export.table import CsvFormat
 from custom_components.mtec.export.usage import RangeError, RangeProblem, UsageQuery, UsageType, read_usage
 
 from .account import Account
-from .errors import MisuseError
-from .output import data_of, print_json, print_readings, write_usage
+from .errors import IncompleteError, MisuseError
+from .output import data_of, print_json, print_missing, print_readings, write_usage
 
 type Command = Callable[[Account, argparse.Namespace], Awaitable[None]]
 
@@ -59,7 +59,10 @@ async def show_inverter(account: Account, arguments: argparse.Namespace) -> None
 
 
 async def show_usage(account: Account, arguments: argparse.Namespace) -> None:
-    """Write the usage of a station. Raises MisuseError for a range or separators that make no sense."""
+    """Write the usage of a station, and say what is missing.
+
+    Raises MisuseError for a range or separators that make no sense, IncompleteError if the portal did not give all.
+    """
     try:
         csv_format = CsvFormat(decimal=arguments.decimal, delimiter=arguments.delimiter)
         query = UsageQuery(
@@ -69,8 +72,11 @@ async def show_usage(account: Account, arguments: argparse.Namespace) -> None:
         # Nobody else polls in this process: the whole budget is for this.
         parts = read_usage(account.client, station.id, query)
         async with aclosing(parts):
-            await write_usage(parts, query.type, csv_format, arguments.file, as_json=account.as_json)
+            report = await write_usage(parts, query.type, csv_format, arguments.file, as_json=account.as_json)
     except RangeError as error:
         raise MisuseError(_RANGE_PROBLEMS[error.problem].format(day=error.day)) from error
     except ValueError as error:
         raise MisuseError(f"{error}.") from error
+    print_missing(report)
+    if report.lacks_something:
+        raise IncompleteError

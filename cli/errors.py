@@ -5,5 +5,9 @@ class MisuseError(Exception):
     """A command line that makes no sense. The text is shown to the person."""
 
 
+class IncompleteError(Exception):
+    """Usage that is written without what the portal did not give. The person has been told what that is."""
+
+
 class MissingPackageError(Exception):
     """A package that only some commands need is not installed. The text is a sentence for the person."""

@@ -10,7 +10,7 @@ from custom_components.mtec.sources import SourceError
 
 from .account import Account
 from .commands import Command, show_inverter, show_station, show_stations, show_usage
-from .errors import MisuseError
+from .errors import IncompleteError, MisuseError
 from .stand_ins import sentence
 from .terminal import ask
 
@@ -27,6 +27,8 @@ async def menu(account: Account, arguments: argparse.Namespace) -> None:
             return
         try:
             await _menu_command(choice)(account, arguments)
+        except IncompleteError:
+            pass  # What is missing is said already.
         except MisuseError as error:
             print(error, file=sys.stderr)
         except SourceError as error:

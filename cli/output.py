@@ -1,8 +1,9 @@
 """The output: readings and usage, as text, JSON, CSV or a file."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from datetime import date
 import json
 from pathlib import Path
 import sys
@@ -10,9 +11,12 @@ from typing import Any, Final
 
 from custom_components.mtec.export.file import AtomicFile
 from custom_components.mtec.export.table import CsvFormat, csv_header, csv_rows, record
-from custom_components.mtec.export.usage import UsagePart, UsageType
+from custom_components.mtec.export.usage import UsagePart, UsageReport, UsageType
 
 from .terminal import progress_bar
+
+_MOST_LISTED: Final = 10
+"""Periods that a line names."""
 
 _UNITS: Final = (
     ("power", "W"),
@@ -74,9 +78,14 @@ def _number(value: Any) -> str:
 
 async def write_usage(
     parts: AsyncGenerator[UsagePart], type_: UsageType, csv_format: CsvFormat, file: Path | None, *, as_json: bool
-) -> None:
-    """Write usage to a file or the standard output while it is read. Raises SourceError, RangeError, OSError."""
-    texts = _json_texts(parts) if as_json else _csv_texts(parts, type_, csv_format)
+) -> UsageReport:
+    """Write usage to a file or the standard output while it is read, and return the report of it.
+
+    Raises SourceError, RangeError, OSError.
+    """
+    report = UsageReport()
+    reported = _reported(parts, report)
+    texts = _json_texts(reported) if as_json else _csv_texts(reported, type_, csv_format)
     with progress_bar(shown=sys.stderr.isatty() and (file is not None or not sys.stdout.isatty())) as show:
         # If the first request fails, no file is created and nothing is printed.
         first, progress = await anext(texts)
@@ -86,6 +95,36 @@ async def write_usage(
             async for text, progress in texts:
                 write(text)
                 show(progress)
+    return report
+
+
+async def _reported(parts: AsyncGenerator[UsagePart], report: UsageReport) -> AsyncGenerator[UsagePart]:
+    async for part in parts:
+        report.add(part)
+        yield part
+
+
+def print_missing(report: UsageReport) -> None:
+    """Print to the standard error what usage lacks. Days before the first one with data were before the plant."""
+    for days, what in (
+        ([day for day in report.days_without_data if report.first is None or day > report.first], "has no data of"),
+        (report.left_out, "gave no answer that makes sense of, so that these are left out:"),
+    ):
+        if days:
+            print(f"The portal {what} {_listed(days)}.", file=sys.stderr)
+    if report.unusable_points:
+        print(
+            f"Points of curves without a moment that makes sense, left out: {report.unusable_points}.", file=sys.stderr
+        )
+    if report.contradictions:
+        periods = ", ".join(report.contradictions)
+        print(f"The portal contradicts itself, so that days may be missing: {periods}.", file=sys.stderr)
+
+
+def _listed(days: Sequence[date]) -> str:
+    """Return the first of these periods, and how many more there are."""
+    text = ", ".join(day.isoformat() for day in days[:_MOST_LISTED])
+    return text if len(days) <= _MOST_LISTED else f"{text} and {len(days) - _MOST_LISTED} more"
 
 
 @contextmanager

@@ -47,6 +47,10 @@ class SyntheticClient(Client):
     async def lifetime_rows(self, station_id: str) -> list[UsageRow]:
         return []
 
+    @override
+    async def year_rows(self, station_id: str, year: int) -> list[UsageRow]:
+        return []
+
 
 async def export(days: int, path: Path) -> None:
     """Write the curves of some days to a file."""

@@ -549,8 +549,36 @@ async def test_rows_without_a_date(http: aiohttp.ClientSession, curve: Any) -> N
     async with odd_portal(lambda _: success({"curve": curve})) as portal:
         with pytest.raises(ResponseError):
             await client_of(http, portal.url).month_rows("1", 2024, 2)
-        with pytest.raises(ResponseError):
-            await client_of(http, portal.url).day_usage("1", date(2024, 2, 1))
+
+
+@pytest.mark.parametrize("stamp", [{"dateStamp": "nonsense"}, {"date": "32"}, {}])
+async def test_point_without_a_moment_is_left_out_and_counted(http: aiohttp.ClientSession, stamp: Any) -> None:
+    """It ends neither the day nor years of reading; a point without a value is none."""
+    good = {"dateStamp": 1706784000000, "power": 1.5}
+    async with odd_portal(
+        lambda _: success({"curve": [{**stamp, "power": 1}, good, stamp], "eRatioGraph": {"eUse": 1}})
+    ) as portal:
+        usage = await client_of(http, portal.url).day_usage("1", date(2024, 2, 1))
+    assert [point.pv_power for point in usage.points] == [1500.0]
+    assert usage.unusable_points == 1
+
+
+@pytest.mark.parametrize(("day", "known"), [(date(2023, 3, 6), False), (date(2023, 3, 7), True)])
+async def test_consumption_before_the_portal_recorded_it_is_not_known(
+    http: aiohttp.ClientSession, day: date, known: bool
+) -> None:
+    """In curves and summaries as in rows: the portal sends 0 there, which is a value from 2023-03-07 on."""
+    noon = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)
+    curve = {
+        "curve": [{"dateStamp": noon, "loadPower": 0.0, "power": 0.0}],
+        "eRatioGraph": {"eUse": 0.0, "eUseSelf": 0.0, "eDayTotal": 0.0, "eMeterTotalBuy": 1.0},
+    }
+    async with odd_portal(lambda _: success(curve)) as portal:
+        usage = await client_of(http, portal.url).day_usage("1", day)
+    assert [point.consumption_power for point in usage.points] == [0.0 if known else None]
+    assert usage.points[0].pv_power == 0.0
+    assert (usage.summary.used, usage.summary.self_used) == ((0.0, 0.0) if known else (None, None))
+    assert (usage.summary.bought, usage.summary.total) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("data", [None, {}, {"curve": None}, {"curve": []}])

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cli import app, arguments
+from custom_components.mtec import retry as retry_module
 from custom_components.mtec.portal import rate_limiter
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator, plant_of
 
@@ -150,6 +151,28 @@ async def test_usage(run: Run, tmp_path: Path, type_: str) -> None:
     assert tabs == out.replace(",", ".").replace(";", "\t")
 
 
+async def test_days_without_data_are_said(run: Run) -> None:
+    """Those before the plant are not: nobody misses them."""
+    words = ("usage", "--type", "month", "--start", "2023-04-10", "--end", "2023-04-30", "--station", HOUSE.name)
+    assert (await run(*words))[::2] == (0, "")
+    later = ("usage", "--type", "month", "--start", "2026-06-10", "--end", "2026-06-30", "--station", HOUSE.name)
+    code, out, err = await run(*later)
+    assert code == 0 and len(out.splitlines()) == 7
+    assert err.startswith("The portal has no data of 2026-06-16, 2026-06-17,") and "and 5 more" in err
+
+
+async def test_days_missing_because_of_errors_are_said_and_end_with_3(
+    run: Run, simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry_module, "RETRY_PAUSES", (0.0,))
+    simulator.faults.add("malformed", matching="2026-06-11")
+    words = ("usage", "--type", "day", "--start", "2026-06-10", "--end", "2026-06-12", "--station", HOUSE.name)
+    code, out, err = await run(*words)
+    assert code == 3
+    assert len(out.splitlines()) == 1 + 2 * 288
+    assert "no answer that makes sense of, so that these are left out: 2026-06-11." in err
+
+
 async def test_no_usage_is_valid_json(run: Run) -> None:
     code, out, _ = await run(
         "usage", "--type", "day", "--start", "2026-06-16", "--end", "2026-06-16", "--json", who="demo"
@@ -157,7 +180,9 @@ async def test_no_usage_is_valid_json(run: Run) -> None:
     assert (code, json.loads(out)) == (0, [])
 
 
-@pytest.mark.parametrize("command", ["stations", "station", "inverter", "usage --type month --start 2026-06-01"])
+@pytest.mark.parametrize(
+    "command", ["stations", "station", "inverter", "usage --type month --start 2026-06-01 --end 2026-06-15"]
+)
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 async def test_nothing_sensitive(run: Run, command: str, as_json: list[str]) -> None:
     words = command.split() + (["--station", "station-2"] if "usage" in command else [])

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from homeassistant.const import EVENT_STATE_CHANGED
+from homeassistant.core import Event, EventStateChangedData, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 import pytest
@@ -43,6 +45,30 @@ async def test_poll_that_straddles_midnight_counts_for_the_day_before(
 def _shown_today(home: Home) -> tuple[float, object]:
     state = home.states()[TODAY]
     return float(state.state), state.attributes.get("last_reset")
+
+
+@pytest.mark.parametrize("now", [datetime(2026, 6, 15, 18, 0, tzinfo=UTC)], ids=["in the evening"])
+async def test_rest_of_a_day_is_counted_late_without_a_recorder(home: Home, set_up: SetUp) -> None:
+    """Filling of gaps is switched on, but there is nothing to fill: a night without the account loses no energy."""
+    entry = await set_up(FAMILY)
+    evening, since = _shown_today(home)
+    shown: list[tuple[float, object]] = []
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        if event.data["entity_id"] == TODAY and home.value(TODAY)[0].isdigit():
+            shown.append(_shown_today(home))
+
+    home.hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    await home.hass.config_entries.async_unload(entry.entry_id)
+    home.freezer.tick(timedelta(hours=14))
+    await home.hass.config_entries.async_setup(entry.entry_id)
+    await home.poll(8)
+    day = plant_of(HOUSE, SEED).day(datetime(2026, 6, 15, tzinfo=UTC).date()).pv
+    assert evening < day
+    [late] = {value for value, begin in shown if begin == since and value > evening}
+    assert late == pytest.approx(day, abs=0.011)
+    assert shown[-1][1] != since
 
 
 @pytest.mark.parametrize("days", [30, -30])

@@ -36,6 +36,7 @@ from custom_components.mtec.portal import rate_limiter
 from custom_components.mtec.responses import MOST_DAYS_LISTED
 from tests.conftest import FAMILY, NOON, SetUp
 from tests.home import device
+from tests.nulls import Nulls
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, plant_of
 from tests.usage import agree, bars, curve, days, months, parsed, years
 
@@ -491,6 +492,80 @@ async def test_passing_trouble_does_not_end_a_long_export(
     simulator._busy.clear()
     simulator.expire_tokens()
     assert (await export)["rows"] == 14 * 288 + 145
+
+
+@pytest.mark.parametrize("fault", ["page", "truncated", "malformed"])
+async def test_unreadable_bodies_do_not_end_an_export(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, call: Call, fault: str
+) -> None:
+    """One in five answers is a page or damaged: all twenty days are there in the end."""
+    await set_up(FAMILY)
+    simulator.faults.add(fault, matching="Curve", probability=0.2, seed=3)
+    response = await call("export_csv", type="day", start="2026-05-20", end="2026-06-08")
+    assert simulator.faults.struck[fault] >= 2
+    assert (response["rows"], response["left_out"], response["points_left_out"]) == (20 * 288, [], 0)
+
+
+async def test_what_stays_unreadable_is_left_out_and_said(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, call: Call
+) -> None:
+    """Of curves a day, of months all of its days; if nothing at all can be read it is an error."""
+    await set_up(FAMILY)
+    simulator.faults.add("malformed", matching="2026-06-02")
+    response = await call("get_usage", type="day", start="2026-06-01", end="2026-06-03")
+    assert len(response["rows"]) == 2 * 288
+    assert (response["left_out"], response["left_out_count"]) == (["2026-06-02"], 1)
+    assert response["days_without_data"] == []
+    simulator.faults.add("malformed", matching="'date': '2026-05'")
+    response = await call("get_usage", type="month", start="2026-05-30", end="2026-06-01")
+    assert [row["date"] for row in response["rows"]] == ["2026-06-01"]
+    assert response["left_out"] == ["2026-05-30", "2026-05-31"]
+    await fails(call, "portal_response", type="day", start="2026-06-02", end="2026-06-02")
+
+
+@BOTH_GENERATIONS
+async def test_month_without_rows_once_is_asked_for_again(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The year's row knows better than one answer of null; if that stays, it is said."""
+    await set_up(FAMILY)
+    nulls = Nulls(monkeypatch, simulator, "2026-02", 1)
+    response = await call("get_usage", type="month", start="2026-02-01", end="2026-02-28")
+    assert nulls.left == 0
+    assert len(response["rows"]) == 28
+    assert (response["days_without_data"], response["contradictions"]) == ([], [])
+    nulls.left = 100
+    response = await call("get_usage", type="month", start="2026-02-01", end="2026-02-28")
+    assert response["rows"] == []
+    assert (response["days_without_data_count"], response["contradictions"]) == (28, ["2026-02"])
+
+
+@BOTH_GENERATIONS
+@pytest.mark.parametrize("trouble", ["null", "refused"])
+async def test_lifetime_that_is_not_told_is_that_of_the_years(
+    hass: HomeAssistant,
+    simulator: PortalSimulator,
+    set_up: SetUp,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    await set_up(FAMILY)
+    known = await call("get_usage", type="lifetime")
+    if trouble == "null":
+        Nulls(monkeypatch, simulator, "", 100)
+    else:
+        simulator.faults.add("malformed", matching="'durationType': 4")
+        simulator.faults.add("malformed", matching="'durationType': '4'")
+    told = await call("get_usage", type="lifetime")
+    for expected, found in zip(known["rows"], told["rows"], strict=True):
+        # Months and years are rounded each for itself.
+        assert found == {
+            name: value if name == "date" else pytest.approx(value, abs=0.06) for name, value in expected.items()
+        }
+    assert told["contradictions"] == ["lifetime"]
+    days_ = await call("get_usage", type="month", start="2023-04-01", end="2023-04-30")
+    assert days_["rows"][0]["date"] == HOUSE.installed.isoformat()
 
 
 async def reach(simulator: PortalSimulator, requests: int) -> None:

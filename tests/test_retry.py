@@ -6,8 +6,7 @@ import pytest
 
 from custom_components.mtec import retry as retry_module
 from custom_components.mtec.errors import EXCEPTION_KEYS, FORM_KEYS, error_key, homeassistant_error, update_failed
-from custom_components.mtec.export import usage as usage_module
-from custom_components.mtec.retry import has_pauses_left, is_passing, retry
+from custom_components.mtec.retry import Questions, has_pauses_left, is_passing, retry
 from custom_components.mtec.sources import (
     AuthenticationError,
     BusyError,
@@ -48,20 +47,54 @@ async def test_pauses_grow_and_the_last_one_is_repeated(pauses: list[float]) -> 
     assert pauses == [10.0, 60.0, 300.0, 300.0, 300.0]
 
 
-async def test_an_export_repeats_a_request_three_times_while_the_source_is_busy_or_unreachable(
+def asked_before(*, endless: bool = False) -> Questions:
+    return Questions(answered=1, endless=endless)
+
+
+async def test_an_export_repeats_a_request_three_times_while_the_source_is_busy_unreachable_or_unreadable(
     pauses: list[float],
 ) -> None:
-    busy, unreachable = BusyError("busy"), SourceConnectionError("unreachable")
-    assert await usage_module._retry(failing(busy, unreachable, busy)) == "answer"
+    busy, unreachable, unreadable = BusyError("busy"), SourceConnectionError("unreachable"), ResponseError("nonsense")
+    assert await asked_before().ask(failing(busy, unreachable, unreadable)) == "answer"
     assert pauses == [10.0, 60.0, 300.0]
     with pytest.raises(SourceConnectionError):
-        await usage_module._retry(failing(busy, busy, busy, unreachable))
+        await asked_before().ask(failing(busy, busy, busy, unreachable))
+    with pytest.raises(ResponseError):
+        await asked_before().ask(failing(*[unreadable] * 4))
 
 
-@pytest.mark.parametrize("error", [AuthenticationError("refused"), ResponseError("nonsense")])
-async def test_an_export_does_not_repeat_a_request_that_is_refused(pauses: list[float], error: SourceError) -> None:
-    with pytest.raises(type(error)):
-        await usage_module._retry(failing(error))
+async def test_an_import_waits_for_a_busy_or_unreachable_source_as_long_as_it_takes(pauses: list[float]) -> None:
+    errors = [BusyError("busy"), SourceConnectionError("unreachable")] * 4
+    assert await asked_before(endless=True).ask(failing(*errors)) == "answer"
+    assert await Questions(endless=True, patient=True).ask(failing(*errors)) == "answer"
+    with pytest.raises(ResponseError):
+        await asked_before(endless=True).ask(failing(*[ResponseError("nonsense")] * 4))
+
+
+async def test_whoever_waits_for_the_first_answer_learns_at_once_that_the_source_is_busy(pauses: list[float]) -> None:
+    for error in (BusyError("busy"), SourceConnectionError("unreachable")):
+        with pytest.raises(type(error)):
+            await Questions(endless=True).ask(failing(error))
+    assert pauses == []
+    assert await Questions().ask(failing(ResponseError("a page"))) == "answer"
+    assert pauses == [10.0]
+
+
+async def test_after_an_answer_that_stayed_unreadable_the_next_ones_are_not_worth_long_pauses(
+    pauses: list[float],
+) -> None:
+    questions = asked_before()
+    for _ in range(2):
+        with pytest.raises(ResponseError):
+            await questions.ask(failing(*[ResponseError("nonsense")] * 4))
+    assert pauses == [10.0, 60.0, 300.0, 10.0]
+    assert await questions.ask(failing()) == "answer"
+    assert await questions.ask(failing(*[ResponseError("nonsense")] * 3)) == "answer"
+
+
+async def test_a_refused_password_is_not_tried_again(pauses: list[float]) -> None:
+    with pytest.raises(AuthenticationError):
+        await asked_before(endless=True).ask(failing(AuthenticationError("refused")))
     assert pauses == []
 
 

@@ -7,6 +7,7 @@ from homeassistant.helpers.typing import ConfigType
 
 from .account import Account, MtecConfigEntry
 from .const import DOMAIN
+from .history.healing import async_heal_by_itself
 from .history.manager import async_import_manager
 from .issues import async_forget
 from .missing_devices import async_forget_missing_devices
@@ -33,6 +34,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     # A start of Home Assistant does not wait for the readings. Entities are added as they come.
     entry.async_create_background_task(hass, account.async_refresh(), "mtec first poll")
     await async_import_manager(hass).async_continue(entry)
+    async_heal_by_itself(hass, entry)
     return True
 
 

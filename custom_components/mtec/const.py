@@ -18,6 +18,9 @@ CONF_GENERATION: Final = "generation"
 CONF_IGNORED_STATIONS: Final = "ignored_stations"
 """The stations that the user does not want to follow: names by id."""
 
+CONF_FILL_GAPS: Final = "fill_gaps"
+"""Whether gaps in the statistics are filled by themselves; they are if the person did not choose."""
+
 SHORTEST_POLL_INTERVAL: Final = timedelta(seconds=30)
 LONGEST_POLL_INTERVAL: Final = timedelta(hours=1)
 POLL_INTERVAL: Final = timedelta(seconds=60)

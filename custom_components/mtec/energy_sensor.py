@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from typing import Any, override
+from datetime import date, datetime, time, timedelta
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
 from homeassistant.const import UnitOfEnergy
@@ -16,7 +16,11 @@ from .coordinator import MtecCoordinator
 from .counter import Counter, ResetCycle
 from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_dated_readings, is_supported
 from .entity import Discovery, MtecEntity, MtecEntityDescription
+from .history.healing import fills_gaps
 from .models import Energies, InverterReading, StationReading
+
+_MADE_UP_IN_TIME: Final = timedelta(minutes=20)
+"""How long after an hour a row that Home Assistant makes up of it looks as if it was recorded, and some minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +109,8 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         self._daily_energies = daily_energies
         self._counter = Counter(cycle=description.cycle)
         super().__init__(account, coordinator, description, () if daily_energies is None else (daily_energies,))
+        self._shown_at: datetime | None = None
+        self._added_at = dt_util.utcnow()
 
     @property
     @override
@@ -154,6 +160,13 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
     def _update_value(self) -> None:
         self._counter.update_all(self._readings())
 
+    @callback
+    @override
+    def _write_if_changed(self) -> None:
+        super()._write_if_changed()
+        if self.available:
+            self._shown_at = dt_util.utcnow()
+
     @override
     def _shown(self) -> object:
         return self.available, self.native_value, self.last_reset
@@ -180,7 +193,27 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         query = (row_energy, daily.reading.rows, daily.reading.day, self.entity_description.cycle)
         if has_dated_readings(*query):
             at = dt_util.as_local(daily.read_at)
-            yield from ((value, at, day) for value, day in dated_readings(*query))
+            today = daily.reading.day
+            yield from (
+                (value, at, day)
+                for value, day in dated_readings(*query)
+                if day == today or not self._is_left_to_history(day)
+            )
+
+    def _is_left_to_history(self, day: date) -> bool:
+        """Return whether the rest of a day that is over is filled into its own hours, as nothing was shown in the last.
+
+        Counted now, it would be energy of today.
+        """
+        shown = self._shown_at or self._counter.accepted
+        if shown is None or self._counter.cycle is not ResetCycle.DAY:
+            return False
+        midnight = datetime.combine(day + timedelta(days=1), time(), dt_util.get_default_time_zone())
+        # Rarely polled it is shown all the same.
+        was_away = shown < midnight - timedelta(hours=1) - self._account.interval
+        # A start so soon after midnight writes the row of the last hour as if Home Assistant had been on.
+        has_gap = not midnight <= self._added_at < midnight + _MADE_UP_IN_TIME
+        return was_away and has_gap and fills_gaps(self.hass, self._account.config_entry, self.entity_id)
 
 
 def _is_supported(

@@ -15,6 +15,7 @@ from homeassistant.const import __version__
 from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
+from sqlalchemy import func, select
 
 from .const import DOMAIN, LOGGER
 
@@ -31,13 +32,11 @@ _LACKING: Final[dict[Feature, str]] = {}
 
 try:
     from homeassistant.components.recorder import Recorder, get_instance, is_entity_recorded
+    from homeassistant.components.recorder.db_schema import Statistics, StatisticsShortTerm
     from homeassistant.components.recorder.models import StatisticData, StatisticMetaData
-    from homeassistant.components.recorder.statistics import (
-        async_import_statistics,
-        get_metadata,
-        statistics_during_period,
-    )
+    from homeassistant.components.recorder.statistics import async_import_statistics, get_metadata
     from homeassistant.components.recorder.tasks import SynchronizeTask
+    from homeassistant.components.recorder.util import session_scope
     from homeassistant.const import EVENT_RECORDER_5MIN_STATISTICS_GENERATED
 
     for _method in ("async_add_executor_job", "async_adjust_statistics", "queue_task"):
@@ -49,6 +48,14 @@ try:
     from homeassistant.components.energy import async_get_manager
 except ImportError as error:
     _LACKING[Feature.COSTS] = str(error)
+
+if Feature.IMPORT not in _LACKING:
+    _TABLES: Final[Mapping[str, type[Statistics | StatisticsShortTerm]]] = {
+        "hour": Statistics,
+        "5minute": StatisticsShortTerm,
+    }
+_LATE: Final = 600.0
+"""Seconds after its end from which a row was not written in time: Home Assistant needs some ten seconds."""
 
 _NOT_SUPPORTED: Final = {Feature.IMPORT: "import_not_supported", Feature.COSTS: "costs_not_supported"}
 
@@ -84,7 +91,8 @@ def check_supported(feature: Feature) -> None:
 class Row:
     """What was recorded from `start` until `end` (UTC): a sensor's state, since when that counts, and the sum.
 
-    `last_reset` is None if the sensor tells none.
+    `last_reset` is None if the sensor tells none. `is_late` is whether the row was written long after its end: by an
+    import, or by Home Assistant for the time that it was off.
     """
 
     start: datetime
@@ -92,13 +100,28 @@ class Row:
     state: float
     sum: float
     last_reset: datetime | None
+    is_late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanRow:
+    """An hour from `start` (UTC) on of a sensor without sums: its mean, lowest and highest value."""
+
+    start: datetime
+    mean: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Statistic:
-    """The statistics that the recorder keeps of one sensor."""
+    """The statistics that the recorder keeps of one sensor.
+
+    `first_start`, `last_start` and `rows` are to be called in the recorder's executor.
+    """
 
     hass: HomeAssistant
+    _id: int
     _metadata: StatisticMetaData
 
     @property
@@ -111,29 +134,45 @@ class Statistic:
         """The unit of the rows: that in which Home Assistant began to record."""
         return self._metadata["unit_of_measurement"]
 
-    def rows(self, start: datetime, end: datetime, period: Literal["hour", "5minute"]) -> list[Row]:
-        """Return the rows that begin from `start` until before `end`. To be called in the recorder's executor."""
-        unit_class = self._metadata["unit_class"]
-        found = statistics_during_period(
-            self.hass,
-            start,
-            end,
-            {self.id},
-            period,
-            # Not in the unit in which the person wants to see it.
-            None if unit_class is None or self.unit is None else {unit_class: self.unit},
-            {"last_reset", "state", "sum"},
+    def first_start(self, period: Literal["hour", "5minute"]) -> datetime | None:
+        """Return the start of the first row, None if there is none."""
+        table = _TABLES[period]
+        with session_scope(hass=self.hass, read_only=True) as session:
+            first = session.execute(select(func.min(table.start_ts)).where(table.metadata_id == self._id)).scalar()
+        return None if first is None else dt_util.utc_from_timestamp(first)
+
+    def last_start(self, period: Literal["hour", "5minute"], before: datetime) -> datetime | None:
+        """Return the start of the last row that begins before a moment, None if there is none."""
+        table = _TABLES[period]
+        query = select(func.max(table.start_ts)).where(
+            table.metadata_id == self._id, table.start_ts < before.timestamp()
         )
+        with session_scope(hass=self.hass, read_only=True) as session:
+            last = session.execute(query).scalar()
+        return None if last is None else dt_util.utc_from_timestamp(last)
+
+    def rows(self, start: datetime, end: datetime, period: Literal["hour", "5minute"]) -> list[Row]:
+        """Return the rows with a sum that begin from `start` until before `end`."""
+        table = _TABLES[period]
+        query = (
+            select(table.start_ts, table.state, table.sum, table.last_reset_ts, table.created_ts)
+            .where(table.metadata_id == self._id, table.start_ts >= start.timestamp(), table.start_ts < end.timestamp())
+            .where(table.state.is_not(None), table.sum.is_not(None))
+            .order_by(table.start_ts)
+        )
+        with session_scope(hass=self.hass, read_only=True) as session:
+            found = session.execute(query).all()
+        duration = table.duration.total_seconds()
         return [
             Row(
-                start=dt_util.utc_from_timestamp(row["start"]),
-                end=dt_util.utc_from_timestamp(row["end"]),
+                start=dt_util.utc_from_timestamp(begin),
+                end=dt_util.utc_from_timestamp(begin + duration),
                 state=state,
                 sum=sum_,
-                last_reset=None if (reset := row.get("last_reset")) is None else dt_util.utc_from_timestamp(reset),
+                last_reset=None if reset is None else dt_util.utc_from_timestamp(reset),
+                is_late=created is not None and created > begin + duration + _LATE,
             )
-            for row in found.get(self.id, ())
-            if (state := row.get("state")) is not None and (sum_ := row.get("sum")) is not None
+            for begin, state, sum_, reset, created in found
         ]
 
     @callback
@@ -146,19 +185,31 @@ class Statistic:
         async_import_statistics(self.hass, self._metadata, rows)
 
     @callback
+    def async_import_means(self, hours: Sequence[MeanRow]) -> None:
+        """Have hours of a sensor without sums written. They are there when `async_recorded` returns."""
+        rows = [StatisticData(start=hour.start, mean=hour.mean, min=hour.lowest, max=hour.highest) for hour in hours]
+        async_import_statistics(self.hass, self._metadata, rows)
+
+    @callback
     def async_raise_sums(self, start: datetime, rise: float) -> None:
         """Have the sums from `start` on raised. They are when `async_recorded` returns."""
         get_instance(self.hass).async_adjust_statistics(self.id, start, rise, self.unit or "")
 
 
-async def async_statistics(hass: HomeAssistant, statistic_ids: set[str]) -> dict[str, Statistic]:
-    """Return the statistics with sums that Home Assistant has begun, by statistic id."""
+async def async_statistics(
+    hass: HomeAssistant, statistic_ids: set[str], *, with_sums: bool = True
+) -> dict[str, Statistic]:
+    """Return the statistics with sums, or those without, that Home Assistant has begun, by statistic id."""
 
     def read() -> dict[str, tuple[int, StatisticMetaData]]:
         return get_metadata(hass, statistic_ids=statistic_ids)
 
     found = await async_in_recorder(hass, read)
-    return {id_: Statistic(hass, metadata) for id_, (_, metadata) in found.items() if metadata["has_sum"]}
+    return {
+        id_: Statistic(hass, number, metadata)
+        for id_, (number, metadata) in found.items()
+        if metadata["has_sum"] is with_sums
+    }
 
 
 async def async_in_recorder[ResultT](hass: HomeAssistant, job: Callable[[], ResultT]) -> ResultT:

@@ -236,10 +236,14 @@ class DaySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayUsage:
-    """A day as its five-minute curve, in order and without gaps filled, and its summary."""
+    """A day as its five-minute curve, in order and without gaps filled, and its summary.
+
+    `unusable_points` is how many points the source sent without a moment that makes sense.
+    """
 
     points: tuple[CurvePoint, ...]
     summary: DaySummary
+    unusable_points: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

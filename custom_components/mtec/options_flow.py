@@ -5,6 +5,7 @@ from typing import Any
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
 from homeassistant.const import CONF_SCAN_INTERVAL, UnitOfTime
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
@@ -15,7 +16,7 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 
 from .account import Account, MtecConfigEntry
-from .const import CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
+from .const import CONF_FILL_GAPS, CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 
 IMPORT_HISTORY = {"next_step_id": "import_history"}
@@ -49,6 +50,7 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
                         CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
                         CONF_IGNORED_STATIONS: unwanted,
                     }
+                    | ({} if user_input.get(CONF_FILL_GAPS, True) else {CONF_FILL_GAPS: False})
                 )
             errors[CONF_STATIONS] = "no_station_chosen"
         schema = vol.Schema(
@@ -68,6 +70,7 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
                         multiple=True,
                     )
                 ),
+                vol.Optional(CONF_FILL_GAPS, default=True): BooleanSelector(),
             }
         )
         return self.async_show_form(

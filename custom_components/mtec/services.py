@@ -31,6 +31,7 @@ ATTR_DECIMAL: Final = "decimal"
 ATTR_DELIMITER: Final = "delimiter"
 ATTR_FILENAME: Final = "filename"
 ATTR_RESOLUTION: Final = "resolution"
+ATTR_REFINE: Final = "refine"
 
 _LONGEST_NAME = 200
 
@@ -53,6 +54,7 @@ _IMPORT_SCHEMA = vol.Schema(
         vol.Optional(ATTR_RESOLUTION, default=Resolution.HOURS.value): vol.All(
             cv.string, vol.In([resolution.value for resolution in Resolution])
         ),
+        vol.Optional(ATTR_REFINE, default=False): cv.boolean,
     }
 )
 _EXPORT_SCHEMA = _USAGE_SCHEMA.extend(
@@ -109,12 +111,13 @@ async def _async_get_usage(call: ServiceCall) -> ServiceResponse:
 
 
 async def _async_import_history(call: ServiceCall) -> ServiceResponse:
-    """Import a station's past into the statistics of its energy sensors."""
+    """Import a station's past into the statistics of its sensors."""
     entry, station = _station(call, None)
     start = call.data.get(ATTR_START)
     if start is not None and start > dt_util.now().date():
         raise validation_error("start_in_future")
-    return await async_import_history(call.hass, entry, station, start, Resolution(call.data[ATTR_RESOLUTION]))
+    resolution, refine = Resolution(call.data[ATTR_RESOLUTION]), call.data[ATTR_REFINE]
+    return await async_import_history(call.hass, entry, station, start, resolution, refine=refine)
 
 
 async def _async_user(call: ServiceCall) -> User | None:

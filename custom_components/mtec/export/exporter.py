@@ -16,7 +16,7 @@ from homeassistant.util.json import JsonObjectType
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.errors import homeassistant_error, validation_error
 from custom_components.mtec.models import DaySummary, Station
-from custom_components.mtec.responses import days_without_data
+from custom_components.mtec.responses import days_left_out, days_without_data
 from custom_components.mtec.sources import HistorySource, SourceError
 
 from .file import AtomicFile
@@ -152,6 +152,9 @@ def _report(report: UsageReport) -> JsonObjectType:
         "first": None if report.first is None else report.first.isoformat(),
         "last": None if report.last is None else report.last.isoformat(),
         **days_without_data(report.days_without_data),
+        **days_left_out(report.left_out),
+        "points_left_out": report.unusable_points,
+        "contradictions": list(report.contradictions),
     }
 
 

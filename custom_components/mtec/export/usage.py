@@ -1,6 +1,6 @@
 """Usage over a range of dates, read from a source request by request."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -9,11 +9,11 @@ from itertools import groupby
 from typing import Final
 
 from custom_components.mtec.models import CurvePoint, DaySummary, UsageRow
-from custom_components.mtec.retry import has_pauses_left, is_passing, retry
-from custom_components.mtec.sources import HistorySource, SourceError
+from custom_components.mtec.retry import Questions
+from custom_components.mtec.sources import HistorySource, ResponseError
+from custom_components.mtec.usage_rows import FIRST_YEAR, UsageRows
 
-_EARLIEST: Final = date(2000, 1, 1)
-"""No station is older."""
+_EARLIEST: Final = date(FIRST_YEAR, 1, 1)
 
 
 class UsageType(StrEnum):
@@ -81,8 +81,10 @@ class UsageQuery:
 class UsagePart:
     """The result of one request, in order.
 
-    `without_data` are the periods without usage, by their first day. `day` is the first day that was asked for.
-    `summary` is the summary of a day, None for other types. `progress` goes from 0 to 1.
+    `without_data` are the periods without usage, by their first day, `left_out` those of which the source gave nothing
+    that makes sense, `unusable_points` the points of a curve without a moment, and `contradictions` the periods whose
+    rows lack what the source says elsewhere. `day` is the first day that was asked for. `summary` is the summary of a
+    day, None for other types. `progress` goes from 0 to 1.
     """
 
     rows: Sequence[CurvePoint] | Sequence[UsageRow]
@@ -90,20 +92,37 @@ class UsagePart:
     day: date
     summary: DaySummary | None
     progress: float
+    left_out: Sequence[date] = ()
+    unusable_points: int = 0
+    contradictions: Sequence[str] = ()
 
 
 @dataclass(slots=True)
 class UsageReport:
-    """The number of rows in all parts, the dates of the first and the last row, the days without data."""
+    """The number of rows in all parts, the dates of the first and the last row, the days without data.
+
+    `left_out` and `unusable_points` are what could not be read, `contradictions` as those of a part.
+    """
 
     rows: int = 0
     first: date | None = None
     last: date | None = None
     days_without_data: list[date] = field(default_factory=list)
+    left_out: list[date] = field(default_factory=list)
+    unusable_points: int = 0
+    contradictions: list[str] = field(default_factory=list)
+
+    @property
+    def lacks_something(self) -> bool:
+        """Whether something is missing because of errors of the source."""
+        return bool(self.left_out or self.unusable_points or set(self.contradictions) - {"lifetime"})
 
     def add(self, part: UsagePart) -> None:
         """Add a part."""
         self.days_without_data += part.without_data
+        self.left_out += part.left_out
+        self.unusable_points += part.unusable_points
+        self.contradictions += part.contradictions
         if part.rows:
             self.rows += len(part.rows)
             self.first = self.first or _date(part.rows[0])
@@ -114,19 +133,21 @@ class UsageReport:
 class _Answer:
     """The rows of one request, the periods that it has no row of, and the summary of a day."""
 
-    rows: Sequence[CurvePoint] | Sequence[UsageRow]
-    missing: Sequence[date]
+    rows: Sequence[CurvePoint] | Sequence[UsageRow] = ()
+    missing: Sequence[date] = ()
     summary: DaySummary | None = None
+    left_out: Sequence[date] = ()
+    unusable_points: int = 0
 
 
 async def read_usage(source: HistorySource, station_id: str, query: UsageQuery) -> AsyncGenerator[UsagePart]:
     """Yield the usage that a query asks for, without requests for the time before the station's first day.
 
-    The first requests are made once: whoever waits for them learns at once that the source is busy. Later ones are
-    repeated. Raises RangeError or SourceError.
+    The first request is made once: whoever waits for it learns at once that the source is busy. Later ones are
+    repeated, and what stays unreadable is left out. Raises RangeError or SourceError.
     """
-    lifetime = await source.lifetime_rows(station_id)
-    first_day = await _first_day(source, station_id, query, lifetime)
+    reader = UsageRows(source=source, station_id=station_id, today=query.today, questions=Questions())
+    first_day = await _first_day(reader, query)
     end = query.last
     if first_day is not None and first_day > end:
         raise RangeError(RangeProblem.END_BEFORE_STATION, first_day)
@@ -135,16 +156,26 @@ async def read_usage(source: HistorySource, station_id: str, query: UsageQuery) 
     chart = _CHARTS[query.type]
     before, periods = _split(list(_periods(chart, start, end)), first_day and chart.row_start(first_day))
     requests = [list(group) for _, group in groupby(periods, chart.request)]
+    told, left_out = 0, 0
     for number, wanted in enumerate(requests, start=1):
-        answer = await _read(source, station_id, chart, wanted, lifetime)
+        try:
+            answer = await _read(reader, chart, wanted)
+        except ResponseError:
+            left_out += 1
+            if left_out == len(requests):
+                raise
+            answer = _Answer(left_out=wanted)
         yield UsagePart(
             rows=answer.rows,
             without_data=[*before, *answer.missing],
             day=wanted[0],
             summary=answer.summary,
             progress=number / len(requests),
+            left_out=answer.left_out,
+            unusable_points=answer.unusable_points,
+            contradictions=reader.contradictions[told:],
         )
-        before = []
+        before, told = [], len(reader.contradictions)
 
 
 def _split(periods: list[date], first: date | None) -> tuple[list[date], list[date]]:
@@ -153,28 +184,21 @@ def _split(periods: list[date], first: date | None) -> tuple[list[date], list[da
     return before, periods[len(before) :]
 
 
-async def _read(
-    source: HistorySource, station_id: str, chart: _Chart, wanted: Sequence[date], lifetime: Iterable[UsageRow]
-) -> _Answer:
-    """Return what one request has of the wanted periods; the rows of the lifetime are known already."""
-    if chart.is_curve:
-        usage = await _retry(partial(source.day_usage, station_id, wanted[0]))
-        return _Answer(rows=usage.points, missing=() if usage.points else wanted, summary=usage.summary)
-    rows = lifetime if chart.read is None else await _retry(partial(chart.read, source, station_id, wanted[0]))
-    by_start = {row.start: row for row in rows}
+async def _read(reader: UsageRows, chart: _Chart, wanted: Sequence[date]) -> _Answer:
+    """Return what one request has of the wanted periods. Raises SourceError."""
+    if chart.read is None:
+        usage = await reader.questions.ask(partial(reader.source.day_usage, reader.station_id, wanted[0]))
+        return _Answer(
+            rows=usage.points,
+            missing=() if usage.points else wanted,
+            summary=usage.summary,
+            unusable_points=usage.unusable_points,
+        )
+    by_start = {row.start: row for row in await chart.read(reader, wanted[0])}
     return _Answer(
         rows=[by_start[start] for start in wanted if start in by_start],
         missing=[start for start in wanted if start not in by_start],
     )
-
-
-async def _retry[AnswerT](request: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-    """Return the answer to a request, repeated a few times while the source is busy or unreachable."""
-
-    def may_retry(error: SourceError, repetitions: int) -> bool:
-        return is_passing(error) and has_pauses_left(repetitions)
-
-    return await retry(request, may_retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +206,13 @@ class _Chart:
     """How usage of one type is divided into rows and requests.
 
     `row_start` returns the first day of the row that a day is in, `next_row` that of the following row, `request` the
-    key of the request that a row is in. `read` requests rows; it is None for a curve and for the lifetime.
+    key of the request that a row is in. `read` requests rows; it is None for a curve.
     """
 
     row_start: Callable[[date], date]
     next_row: Callable[[date], date]
     request: Callable[[date], object]
-    read: Callable[[HistorySource, str, date], Awaitable[list[UsageRow]]] | None = None
-    is_curve: bool = False
+    read: Callable[[UsageRows, date], Awaitable[list[UsageRow]]] | None = None
 
 
 def _day(day: date) -> date:
@@ -209,17 +232,17 @@ def _next_day(day: date) -> date:
 
 
 _CHARTS: Final = {
-    UsageType.DAY: _Chart(_day, _next_day, _day, is_curve=True),
-    UsageType.MONTH: _Chart(
-        _day, _next_day, _month, lambda source, id_, day: source.month_rows(id_, day.year, day.month)
-    ),
+    UsageType.DAY: _Chart(_day, _next_day, _day),
+    UsageType.MONTH: _Chart(_day, _next_day, _month, lambda reader, day: reader.month(day.year, day.month)),
     UsageType.YEAR: _Chart(
         _month,
         lambda day: _month(day + timedelta(days=31)),
         _year,
-        lambda source, id_, day: source.year_rows(id_, day.year),
+        lambda reader, day: reader.year(day.year),
     ),
-    UsageType.LIFETIME: _Chart(_year, lambda day: day.replace(year=day.year + 1), lambda _: None),
+    UsageType.LIFETIME: _Chart(
+        _year, lambda day: day.replace(year=day.year + 1), lambda _: None, lambda reader, _: reader.lifetime()
+    ),
 }
 
 
@@ -231,17 +254,15 @@ def _periods(chart: _Chart, start: date, end: date) -> Iterator[date]:
         row = chart.next_row(row)
 
 
-async def _first_day(
-    source: HistorySource, station_id: str, query: UsageQuery, lifetime: Iterable[UsageRow]
-) -> date | None:
+async def _first_day(reader: UsageRows, query: UsageQuery) -> date | None:
     """Return the first day of a station's usage, as exactly as the query needs it. None if it is not known."""
-    first = min((row.start for row in lifetime), default=None)
+    first = min((row.start for row in await reader.lifetime()), default=None)
     if first is None or query.start is None or query.type is UsageType.LIFETIME or query.start.year > first.year:
         return first
-    first = min((row.start for row in await source.year_rows(station_id, first.year)), default=first)
+    first = min((row.start for row in await reader.year(first.year)), default=first)
     if query.type is UsageType.YEAR or _month(query.start) > first:
         return first
-    return min((row.start for row in await source.month_rows(station_id, first.year, first.month)), default=first)
+    return min((row.start for row in await reader.month(first.year, first.month)), default=first)
 
 
 def _date(row: CurvePoint | UsageRow) -> date:

@@ -23,8 +23,9 @@ from custom_components.mtec.errors import homeassistant_error
 from custom_components.mtec.models import Station
 from custom_components.mtec.sources import SourceError
 
-from .importer import Phase, Report, Resolution
+from .importer import Resolution
 from .manager import RunningImport, async_import_manager
+from .report import Phase, Report
 
 CONF_STATIONS: Final = "stations"
 CONF_START: Final = "start"
@@ -40,22 +41,34 @@ class ImportHistoryFlow(OptionsFlow):
     config_entry: MtecConfigEntry
     _imports: Sequence[RunningImport] = ()
     _watching: asyncio.Task[None] | None = None
+    _wants_another: bool = False
 
     async def async_step_import_history(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the stations to import, the first day and the resolution, and start the imports."""
         if self.config_entry.state is not ConfigEntryState.LOADED:
             return self.async_abort(reason="not_loaded")
-        stations = self.config_entry.runtime_data.stations
-        if running := [each for id_, each in async_import_manager(self.hass).running.items() if id_ in stations]:
+        running, free = self._running_and_free()
+        if running and (not free or (user_input is None and not self._wants_another)):
             self._imports = running
             return await self.async_step_import_running()
         if user_input is None:
-            return self._show_form(stations, None, {})
+            return self._show_form(free, None, {})
+        return await self._async_begin(free, user_input)
+
+    def _running_and_free(self) -> tuple[list[RunningImport], dict[str, Station]]:
+        """Return the imports of the account's stations in progress, and the stations without one."""
+        stations = self.config_entry.runtime_data.stations
+        running = async_import_manager(self.hass).running
+        free = {id_: station for id_, station in stations.items() if id_ not in running}
+        return [each for id_, each in running.items() if id_ in stations], free
+
+    async def _async_begin(self, free: Mapping[str, Station], user_input: dict[str, Any]) -> ConfigFlowResult:
+        """Start what the person chose and show its progress, or the form again with what is wrong."""
         start = dt_util.parse_date(user_input.get(CONF_START, ""))
         if start is not None and start > dt_util.now().date():
-            return self._show_form(stations, user_input, {CONF_START: "start_in_future"})
+            return self._show_form(free, user_input, {CONF_START: "start_in_future"})
         try:
-            self._imports = await self._async_start(stations, user_input, start)
+            self._imports = await self._async_start(free, user_input, start)
         except HomeAssistantError as error:
             return self._failed(error)
         return await self.async_step_import_watch()
@@ -94,12 +107,18 @@ class ImportHistoryFlow(OptionsFlow):
         )
 
     async def async_step_import_running(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Show the menu for imports in progress."""
+        """Show the menu for imports in progress. Another station can be begun if there is one."""
+        has_other = len(self.config_entry.runtime_data.stations) > len(self._imports)
         return self.async_show_menu(
             step_id="import_running",
-            menu_options=["import_watch", "import_stop"],
+            menu_options=["import_watch", "import_stop", *(["import_another"] if has_other else [])],
             description_placeholders={"stations": self._names(), "percent": str(int(self._fraction() * 100))},
         )
+
+    async def async_step_import_another(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Begin the import of a station while others are being imported."""
+        self._wants_another = True
+        return await self.async_step_import_history()
 
     async def async_step_import_stop(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Stop the imports."""

@@ -67,6 +67,18 @@ def distribute_over_hours(
     return [Hour(start, until, until - earlier) for start, until, earlier in zip(hours, totals, before, strict=True)]
 
 
+def weights_of_hours(
+    energy: Energy, hours: Sequence[datetime], day: date, zone: tzinfo, points: Sequence[CurvePoint]
+) -> list[float]:
+    """Return the weights of some hours of a day: of the curve, or of the usual hours; all 0 if they have none."""
+    whole_day = hours_of_day(day, zone)
+    by_curve = dict(zip(whole_day, _curve_weights(energy, whole_day, points, None), strict=True))
+    weights = [by_curve.get(hour, 0.0) for hour in hours]
+    if any(weights):
+        return weights
+    return [float(hour.astimezone(zone).hour in energy.usual_hours) for hour in hours]
+
+
 def _weights(
     energy: Energy, hours: Sequence[datetime], zone: tzinfo, points: Sequence[CurvePoint], end: datetime | None
 ) -> list[float]:

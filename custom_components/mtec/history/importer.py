@@ -1,6 +1,6 @@
-"""The import of a station's past into the statistics of its energy sensors."""
+"""The import of a station's past into the statistics of its sensors."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -9,28 +9,30 @@ from itertools import batched
 from time import monotonic
 from typing import Final
 
-from homeassistant.const import UnitOfEnergy
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
-from homeassistant.util.unit_conversion import EnergyConverter
 
 from custom_components.mtec.const import DOMAIN, LOGGER
-from custom_components.mtec.energies import ENERGIES, Energy
+from custom_components.mtec.energies import Energy
 from custom_components.mtec.home_assistant_internals import Row, is_recorded
 from custom_components.mtec.models import CurvePoint, UsageRow
-from custom_components.mtec.retry import has_pauses_left, is_passing, retry
-from custom_components.mtec.sources import HistorySource, ResponseError, SourceError
+from custom_components.mtec.retry import Questions
+from custom_components.mtec.sources import HistorySource, ResponseError
+from custom_components.mtec.usage_rows import UsageRows
 
 from .costs import async_fill_costs
+from .filling import GapFiller, lacking_days
+from .gaps import Lacking
 from .hours import distribute_over_hours, midnight
+from .powers import MeanSensor, async_mean_sensors
+from .refining import Refiner
+from .report import Phase, Progress, Report
+from .sensors import EnergySensor, async_energy_ids
 from .statistics import PastHour, Series, async_series, async_series_with_rows, begins_day
 
 LONGEST_WAIT: Final = 660.0
 """Seconds to wait for the first row of a sensor: Home Assistant adds a row every five minutes."""
-USUAL_SECONDS: Final = 3.0
-"""The estimated duration of a request before the first one was measured."""
 
 _DAY: Final = timedelta(days=1)
 
@@ -51,54 +53,8 @@ class Resolution(StrEnum):
     DAYS = "days"
 
 
-_DAYS_AT_ONCE = {Resolution.HOURS: 31, Resolution.DAYS: 92}
+_DAYS_AT_ONCE = {Resolution.HOURS: 31, Resolution.DAYS: 31}
 """The number of days that are added to the statistics in one step."""
-
-
-class Phase(StrEnum):
-    """The phase of an import."""
-
-    READING = "reading"
-    WAITING = "waiting"
-    IMPORTING = "importing"
-
-
-@dataclass(slots=True)
-class Progress:
-    """The progress of an import in requests; `started` is in seconds of the monotonic clock."""
-
-    phase: Phase = Phase.READING
-    done: int = 0
-    planned: int = 0
-    started: float = 0.0
-
-    @property
-    def fraction(self) -> float:
-        """The progress from 0 to 1."""
-        return min(1.0, self.done / self.planned) if self.planned else 0.0
-
-    @property
-    def seconds_left(self) -> float:
-        """The estimated remaining time."""
-        each = (monotonic() - self.started) / self.done if self.done else USUAL_SECONDS
-        return max(0, self.planned - self.done) * each
-
-
-@dataclass(slots=True)
-class Report:
-    """The result of an import.
-
-    `energy` is in kWh by the key of the sensor, `costs` in Home Assistant's currency by entity id. `not_recorded` are
-    the entity ids of sensors without statistics.
-    """
-
-    requests: int = 0
-    hours: int = 0
-    imported: set[date] = field(default_factory=set)
-    without_data: list[date] = field(default_factory=list)
-    not_recorded: list[str] = field(default_factory=list)
-    energy: dict[str, float] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
 
 
 class NothingRecordedError(HomeAssistantError):
@@ -109,17 +65,10 @@ class NothingRecordedError(HomeAssistantError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sensor:
-    """An energy sensor of the station, its statistics and their first row."""
+class _Sensor(EnergySensor):
+    """An energy sensor and the first row of its statistics."""
 
-    energy: Energy
-    series: Series
     first: Row
-
-    @property
-    def factor(self) -> float:
-        """A kWh in the unit of the statistics."""
-        return EnergyConverter.convert(1, UnitOfEnergy.KILO_WATT_HOUR, self.series.unit)
 
     @property
     def first_day(self) -> date:
@@ -149,10 +98,10 @@ class _Sensor:
         total, end = self.day_total(day.day, day.row)
         if total is None or not self.is_missing(day.day, day.row):
             return []
-        begin = midnight(day.day, zone)
+        begin, factor = midnight(day.day, zone), self.factor
         own = self.first.start.replace(minute=0)
         return [
-            PastHour(hour.start, hour.total * self.factor, hour.energy * self.factor, begin)
+            PastHour(hour.start, hour.total * factor, hour.energy * factor, begin)
             for hour in distribute_over_hours(self.energy, total, day.day, zone, points=day.points, end=end)
             if hour.start < own
         ]
@@ -163,7 +112,8 @@ class HistoryImport:
     """The import of a station's past from `start` on, None for all of it.
 
     The hours before the first row of each sensor are missing. They are added backwards in time, some days in each
-    step, so that an import can be stopped at any time and continued later.
+    step, so that an import can be stopped at any time and continued later. Then the gaps after the first row are
+    filled. With `refine`, the hours of days that were imported by days are distributed like the curves.
 
     A `patient` import waits even if the source does not answer the first request.
     """
@@ -173,48 +123,55 @@ class HistoryImport:
     station_id: str
     start: date | None
     resolution: Resolution
+    refine: bool = False
     patient: bool = False
     progress: Progress = field(default_factory=Progress)
     report: Report = field(default_factory=Report)
+    _reader: UsageRows = field(init=False)
+    _rows: dict[date, UsageRow] = field(default_factory=dict)
 
     async def async_run(self) -> Report:
         """Import. Raises SourceError, NothingRecordedError, or NotSupportedError if only the costs are missing."""
-        self.progress.started = monotonic()
-        known = self._statistic_ids()
+        self.progress.start()
+        known = async_energy_ids(self.hass, self.station_id)
         ids = {id_: energy for id_, energy in known.items() if is_recorded(self.hass, id_)}
         before = await self._async_sensors(await async_series(self.hass, set(ids)), ids)
-        last = max((sensor.missing_until for sensor in before), default=date.min)
-        if len(before) < len(ids):
-            last = date.max
+        questions = Questions(endless=True, patient=self.patient, on_answer=self._answered)
         while True:
             # Again if midnight passes meanwhile: the energy that was read of that day is not its final one.
             today = dt_util.now().date()
+            self._reader = UsageRows(source=self.source, station_id=self.station_id, today=today, questions=questions)
             self.progress.phase = Phase.READING
-            rows = await self._async_rows(min(last, today))
+            self._rows = await self._async_rows(min(self._last(before, ids), today))
             self.progress.phase = Phase.WAITING
+            waiting = monotonic()
             series = await async_series_with_rows(self.hass, set(ids), LONGEST_WAIT)
+            self.progress.waited(monotonic() - waiting)
             if today == dt_util.now().date():
                 break
         self.report.not_recorded = sorted(known.keys() - series.keys())
         if not series:
             raise NothingRecordedError
         self.progress.phase = Phase.IMPORTING
-        await self._async_import(await self._async_sensors(series, ids), rows)
+        sensors = await self._async_sensors(series, ids)
+        await self._async_import(sensors, await async_mean_sensors(self.hass, self.station_id))
+        await self._async_fill_gaps(sensors)
+        if self.refine:
+            await self._async_refine(sensors)
+        self.report.contradictions = self._reader.contradictions
         self.report.costs = await async_fill_costs(self.hass, series, LONGEST_WAIT)
+        self.progress.has_ended = True
         return self.report
 
-    def _statistic_ids(self) -> dict[str, Energy]:
-        """Return the energies of the station's enabled sensors, by statistic id."""
-        registry = er.async_get(self.hass)
-        found = {
-            registry.async_get_entity_id("sensor", DOMAIN, f"{self.station_id}_{energy.key}"): energy
-            for energy in ENERGIES
-        }
-        return {
-            id_: energy
-            for id_, energy in found.items()
-            if id_ is not None and (entry := registry.async_get(id_)) is not None and not entry.disabled
-        }
+    def _answered(self) -> None:
+        self.progress.answered()
+        self.report.requests += 1
+
+    def _last(self, sensors: Sequence[_Sensor], ids: Mapping[str, Energy]) -> date:
+        """Return the last day with missing hours before the first row of a sensor."""
+        if len(sensors) < len(ids):
+            return date.max
+        return max((sensor.missing_until for sensor in sensors), default=date.min)
 
     async def _async_sensors(self, series: Mapping[str, Series], ids: Mapping[str, Energy]) -> list[_Sensor]:
         """Return the sensors that have a first row, after finishing what an earlier import left undone."""
@@ -235,32 +192,45 @@ class HistoryImport:
         self.progress.planned += len(wanted) + self._curves((last - start).days + 1)
         rows: dict[date, UsageRow] = {}
         for month in wanted:
-            found = await self._async_request(partial(self.source.month_rows, self.station_id, *month))
+            found = await self._reader.month(*month)
             rows |= {row.start: row for row in found if start <= row.start <= last}
         return rows
 
     async def _async_start(self, last: date) -> date | None:
         """Return the first day to import, None if the station has no usage until `last`."""
-        years = await self._async_request(partial(self.source.lifetime_rows, self.station_id))
-        first = min((row.start for row in years), default=None)
+        first = min((row.start for row in await self._reader.lifetime()), default=None)
         if first is None or first > last:
             return None
-        months = await self._async_request(partial(self.source.year_rows, self.station_id, first.year))
+        months = await self._reader.year(first.year)
         return max(min((row.start for row in months), default=first), self.start or date.min)
 
     def _curves(self, days: int) -> int:
         """Return the number of curves to request for a number of days."""
         return days if self.resolution is Resolution.HOURS else 0
 
-    async def _async_import(self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]) -> None:
+    async def _async_import(self, sensors: Sequence[_Sensor], means: Sequence[MeanSensor]) -> None:
         """Add the missing days, the latest ones first."""
-        past = self._past_days(sensors, rows)
-        days = [day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)]
-        self.report.without_data = [day for day in reversed(past) if day not in rows and day not in days]
+        rows = self._rows
+        days = self._missing_days(sensors)
         self.progress.planned = self.progress.done + self._curves(len(days))
         for chunk in batched(days, _DAYS_AT_ONCE[self.resolution], strict=False):
             read = [_Day(day, rows.get(day), await self._async_curve(day)) for day in chunk]
+            # The powers first: once the energies are there the curves are not asked for again.
+            await self._async_prepend_means(means, [point for day in reversed(read) for point in day.points])
             await self._async_prepend(sensors, read[::-1])
+
+    async def _async_prepend_means(self, means: Iterable[MeanSensor], points: Sequence[CurvePoint]) -> None:
+        """Add the hours of points, in order, before the first row of each sensor of a power or of the charge."""
+        for mean in means:
+            self.report.hours_of_powers += await mean.async_prepend(points)
+
+    def _missing_days(self, sensors: Sequence[_Sensor]) -> list[date]:
+        """Return the days with missing hours, the latest first. The report says which days have no data."""
+        rows = self._rows
+        past = self._past_days(sensors, rows)
+        days = {day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)}
+        self.report.without_data = [day for day in reversed(past) if day not in rows and day not in days]
+        return [day for day in past if day in days]
 
     def _past_days(self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]) -> list[date]:
         """Return all days that may have missing hours, the latest first."""
@@ -270,10 +240,12 @@ class HistoryImport:
 
     async def _async_curve(self, day: date) -> Sequence[CurvePoint]:
         """Return a day's curve, empty if the source has none or it is not needed."""
-        if self.resolution is Resolution.DAYS:
-            return ()
+        return () if self.resolution is Resolution.DAYS else await self._async_any_curve(day)
+
+    async def _async_any_curve(self, day: date) -> Sequence[CurvePoint]:
+        """Return a day's curve, empty if the source has none."""
         try:
-            return await self._async_request(partial(self.source.day_curve, self.station_id, day))
+            return await self._reader.questions.ask(partial(self._reader.source.day_curve, self.station_id, day))
         except ResponseError as error:
             LOGGER.warning("The portal gives no curve of %s: %s", day, error)
             return ()
@@ -289,29 +261,23 @@ class HistoryImport:
                 last = hours[-1]
                 same_day = last.last_reset == midnight(sensor.first_day, zone)
                 await sensor.series.async_prepend(first, hours, first.state - last.state if same_day else first.state)
-                self._count(sensor, hours)
+                energy = sum(hour.rise for hour in hours) / sensor.factor
+                self.report.count(sensor.energy.key, (hour.start for hour in hours), energy)
 
-    def _count(self, sensor: _Sensor, hours: Sequence[PastHour]) -> None:
-        """Add imported hours to the report."""
-        key, report = sensor.energy.key, self.report
-        report.hours += len(hours)
-        report.imported |= {dt_util.as_local(hour.start).date() for hour in hours}
-        report.energy[key] = report.energy.get(key, 0.0) + sum(hour.rise for hour in hours) / sensor.factor
+    async def _async_fill_gaps(self, sensors: Sequence[_Sensor]) -> None:
+        """Fill the gaps after the first row that each sensor had of its own."""
+        filler = GapFiller(reader=self._reader, curve=self._async_curve, report=self.report, rows=dict(self._rows))
+        lacking: Mapping[EnergySensor, Lacking] = await filler.async_find(sensors, self.start)
+        days = lacking_days(lacking.values(), self.start)
+        self.progress.planned = self.progress.done + len({(day.year, day.month) for day in days})
+        self.progress.planned += self._curves(len(days))
+        await filler.async_fill(lacking, self.start)
+        self.report.without_data = sorted({*self.report.without_data, *filler.postponed})
 
-    async def _async_request[AnswerT](self, request: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """Return the answer to a request, repeated until the source is available. Raises SourceError."""
-        answer = await retry(request, self._may_retry)
-        self.progress.done += 1
-        self.report.requests += 1
-        return answer
-
-    def _may_retry(self, error: SourceError, repetitions: int) -> bool:
-        """Return whether to repeat a request: the first one of a person who waits for its result is not repeated."""
-        if is_passing(error):
-            if may_retry := self.patient or self.progress.done > 0:
-                LOGGER.debug("The import of %s waits for the portal: %s", self.station_id, error)
-            return may_retry
-        return isinstance(error, ResponseError) and has_pauses_left(repetitions)
+    async def _async_refine(self, sensors: Sequence[_Sensor]) -> None:
+        """Distribute the hours of days that were imported by days like the curves."""
+        refiner = Refiner(curve=self._async_any_curve, report=self.report)
+        await refiner.async_refine(sensors, self.start, self.progress)
 
 
 def _month(day: date) -> int:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
@@ -17,10 +17,11 @@ from custom_components.mtec.const import DOMAIN, LOGGER
 from custom_components.mtec.errors import homeassistant_error
 from custom_components.mtec.home_assistant_internals import Feature, NotSupportedError, check_supported, is_supported
 from custom_components.mtec.models import Station
-from custom_components.mtec.responses import days_without_data
+from custom_components.mtec.responses import days_with_more_recorded, days_without_data
 from custom_components.mtec.sources import SourceError
 
-from .importer import HistoryImport, NothingRecordedError, Report, Resolution
+from .importer import HistoryImport, NothingRecordedError, Resolution
+from .report import Report
 
 _VERSION: Final = 1
 
@@ -31,6 +32,7 @@ class _StoredImport(TypedDict):
     entry_id: str
     start: str | None
     resolution: str
+    refine: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class ImportManager:
         station: Station,
         start: date | None,
         resolution: Resolution,
+        *,
+        refine: bool = False,
     ) -> RunningImport:
         """Start an import, which is continued after a restart until it is finished. Raises HomeAssistantError."""
         if "recorder" not in self.hass.config.components:
@@ -75,7 +79,10 @@ class ImportManager:
                 translation_placeholders={"station": station.name},
             )
         stored[station.id] = _StoredImport(
-            entry_id=entry.entry_id, start=None if start is None else start.isoformat(), resolution=resolution.value
+            entry_id=entry.entry_id,
+            start=None if start is None else start.isoformat(),
+            resolution=resolution.value,
+            refine=refine,
         )
         running = self._run(entry, station, stored[station.id], patient=False)
         await self._async_save()
@@ -113,6 +120,7 @@ class ImportManager:
             station_id=station.id,
             start=None if stored["start"] is None else date.fromisoformat(stored["start"]),
             resolution=Resolution(stored["resolution"]),
+            refine=stored.get("refine", False),
             patient=patient,
         )
         task = entry.async_create_background_task(
@@ -183,12 +191,14 @@ async def async_import_history(
     station: Station,
     start: date | None,
     resolution: Resolution,
+    *,
+    refine: bool = False,
 ) -> JsonObjectType:
     """Import a station's past and return the response of the action. Raises a translated HomeAssistantError.
 
     The import continues if the caller is cancelled.
     """
-    running = await async_import_manager(hass).async_start(entry, station, start, resolution)
+    running = await async_import_manager(hass).async_start(entry, station, start, resolution, refine=refine)
     await asyncio.wait([running.task])
     try:
         return _response(running.task.result())
@@ -209,6 +219,10 @@ def _response(report: Report) -> JsonObjectType:
         **days_without_data(report.without_data),
         "energy": _rounded(report.energy),
         "costs": _rounded(report.costs),
+        "hours_of_powers": report.hours_of_powers,
+        "refined_days": len(report.refined),
+        **days_with_more_recorded(sorted(report.more_recorded)),
+        "contradictions": list(report.contradictions),
         "not_recorded": list(report.not_recorded),
     }
 

@@ -1,4 +1,4 @@
-"""Past hours, added before the first row of a sensor's own statistics.
+"""Hours of the past, put into a sensor's own statistics: before the first row, and in between.
 
 The statistics of a sensor are rows of an hour with the sensor's state at the end of the hour, the time since when that
 state counts, and a sum that only rises. Hours are added before the first row, the latest ones first, in two steps: they
@@ -7,12 +7,16 @@ raised so that the first sum is the first state, as if Home Assistant had record
 
 If Home Assistant stops between the two steps, the first row of a day has sum ≠ state; `async_rebase_sums` then
 finishes the job.
+
+Hours in between are put in so that the rows after them keep their sums at first, and the sum falls at the first of
+them; then all sums from there on are raised. The recorder is told both at once. If it is stopped between the two, the
+sum of that hour is less than that of the hour before, which it never is otherwise: `async_settle` finishes the job.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Literal
 
@@ -30,13 +34,13 @@ from custom_components.mtec.home_assistant_internals import (
     async_statistics,
 )
 
-from .hours import HOUR, hours_of_day
+from .gaps import Fall, GapFinder, Lacking
+from .hours import HOUR, hours_of_day, midnight
 
-_FIRST_YEAR: Final = 2000
-"""No station is older."""
-_SHORT_TERM: Final = timedelta(days=1)
-"""The longest time that a sensor can have rows of five minutes but none of an hour."""
+_FIVE_MINUTES: Final = timedelta(minutes=5)
 _EXACT: Final = 1e-6
+_DAYS_AT_ONCE: Final = timedelta(days=366)
+"""How much of the statistics is looked through in one go."""
 
 _WRITING: HassKey[asyncio.Lock] = HassKey(f"{DOMAIN}_writing_statistics")
 
@@ -111,14 +115,59 @@ class Series:
         return await async_in_recorder(self.hass, self._first)
 
     def _first(self) -> Row | None:
-        now = dt_util.utcnow()
-        for year in range(_FIRST_YEAR, now.year + 1):
-            # Year by year, because the recorder cannot return the first row alone, and all rows would be many.
-            begin = datetime(year, 1, 1, tzinfo=UTC)
-            if rows := self.statistic.rows(begin, begin.replace(year=year + 1), "hour"):
-                return rows[0]
-        rows = self.statistic.rows(now - _SHORT_TERM, now, "5minute")
-        return rows[0] if rows else None
+        if (start := self.statistic.first_start("hour")) is not None:
+            return next(iter(self.statistic.rows(start, start + HOUR, "hour")), None)
+        if (start := self.statistic.first_start("5minute")) is not None:
+            return next(iter(self.statistic.rows(start, start + _FIVE_MINUTES, "5minute")), None)
+        return None
+
+    async def async_lacking(self, since: datetime | None = None) -> Lacking | None:
+        """Return what lacks between the last row before `since`, None for the first one, and the last row.
+
+        None if there are no two rows.
+        """
+        async with self._writing:
+            await async_recorded(self.hass)
+            return await async_in_recorder(self.hass, partial(self._lacking, since))
+
+    def _lacking(self, since: datetime | None) -> Lacking | None:
+        start = self.statistic.first_start("hour") if since is None else self.statistic.last_start("hour", since)
+        if start is None and (start := self.statistic.first_start("hour")) is None:
+            return None
+        finder = GapFinder(dt_util.get_default_time_zone())
+        now, last = dt_util.utcnow(), start
+        while start < now:
+            rows = self.statistic.rows(start, start + _DAYS_AT_ONCE, "hour")
+            finder.add(rows)
+            last = rows[-1].start if rows else last
+            start += _DAYS_AT_ONCE
+        # The hour that runs, as far as it is recorded, unless what came after midnight is still to be recorded.
+        running = self.statistic.rows(last + HOUR, now, "5minute")[-1:]
+        if running and _is_of_its_day(running[0]):
+            begin = running[0].start.replace(minute=0)
+            finder.add([replace(running[0], start=begin, end=begin + HOUR)])
+        return finder.result()
+
+    async def async_settle(self, falls: Sequence[Fall]) -> None:
+        """Raise the sums that were not raised when hours were put in."""
+        async with self._writing:
+            for fall in falls:
+                self.statistic.async_raise_sums(fall.start, fall.lack)
+            await asyncio.shield(self.hass.async_create_task(async_recorded(self.hass)))
+
+    async def async_put_in(self, hours: Sequence[Row], rise: float) -> None:
+        """Write hours, in order, and raise all sums from the first of them on. The recorder is told both at once."""
+        async with self._writing:
+            self.statistic.async_import([replace(hour, sum=hour.sum - rise) for hour in hours])
+            if abs(rise) > _EXACT:
+                self.statistic.async_raise_sums(hours[0].start, rise)
+            await asyncio.shield(self.hass.async_create_task(async_recorded(self.hass)))
+
+
+def _is_of_its_day(row: Row) -> bool:
+    """Return whether a row's state counts the day that the row is in."""
+    zone = dt_util.get_default_time_zone()
+    return row.last_reset is None or row.last_reset == midnight(row.start.astimezone(zone).date(), zone)
 
 
 def begins_day(row: Row) -> bool:

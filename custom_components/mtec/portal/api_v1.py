@@ -25,7 +25,18 @@ from custom_components.mtec.sources import ResponseError
 from . import values
 from .api import Answer, Request, Send
 from .auth import Credentials
-from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, rows, usage_rows
+from .parsing import (
+    DAY,
+    PHASES,
+    Period,
+    curve,
+    mapping,
+    recorded_consumption,
+    required,
+    required_rows,
+    rows,
+    usage_rows,
+)
 
 _PATH = "api/sys/"
 _CHANNEL = 1
@@ -171,17 +182,8 @@ class ApiV1:
         """Return the 24 hours from midnight at `offset` minutes east of UTC."""
         payload = _usage_payload(station_id, DAY, day.isoformat(), offset, "powerflow")
         data = mapping(await send(_post("curve/station/queryStationCurve", payload)))
-        summary = mapping(data.get("eRatioGraph"))
-        return DayUsage(
-            points=curve_points(data, offset, self._time_zone),
-            summary=DaySummary(
-                bought=values.number(summary.get("eMeterTotalBuy")),
-                sold=values.number(summary.get("eMeterTotalSell")),
-                used=values.number(summary.get("eUse")),
-                self_used=values.number(summary.get("eUseSelf")),
-                total=values.number(summary.get("eDayTotal")),
-            ),
-        )
+        points, unusable = curve(data, offset, self._time_zone)
+        return DayUsage(points=points, summary=_summary(data.get("eRatioGraph"), day), unusable_points=unusable)
 
     async def usage_rows(self, send: Send, station_id: str, period: Period, offset: int) -> list[UsageRow]:
         """Return the rows of a period that have data."""
@@ -196,6 +198,20 @@ def _get(path: str, **params: str) -> Request:
 
 def _post(path: str, payload: Mapping[str, Any]) -> Request:
     return Request(method="POST", path=_PATH + path, json=payload)
+
+
+def _summary(data: Any, day: date) -> DaySummary:
+    """Return a day's summary. What was used of the own production is not known either where the consumption is not."""
+    summary = mapping(data)
+    used = values.number(summary.get("eUse"))
+    is_recorded = recorded_consumption(used, day) == used
+    return DaySummary(
+        bought=values.number(summary.get("eMeterTotalBuy")),
+        sold=values.number(summary.get("eMeterTotalSell")),
+        used=used if is_recorded else None,
+        self_used=values.number(summary.get("eUseSelf")) if is_recorded else None,
+        total=values.number(summary.get("eDayTotal")),
+    )
 
 
 def _usage_payload(station_id: str, duration: int, day: str, offset: int, type_: str) -> dict[str, Any]:

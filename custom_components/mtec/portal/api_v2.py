@@ -31,7 +31,7 @@ from custom_components.mtec.sources import ResponseError
 from . import values
 from .api import Answer, Request, Send
 from .auth import Credentials
-from .parsing import DAY, PHASES, Period, curve_points, mapping, required, required_rows, usage_rows
+from .parsing import DAY, PHASES, Period, curve, mapping, required, required_rows, usage_rows
 
 _PATH = "monitor/"
 _CHANNEL = 1
@@ -254,7 +254,8 @@ class ApiV2:
     async def day_usage(self, send: Send, station_id: str, day: date, offset: int) -> DayUsage:
         """Return the 24 hours from midnight at `offset` minutes east of UTC, without a summary."""
         data = await send(_chart(station_id, DAY, day.isoformat(), offset))
-        return DayUsage(points=curve_points(data, offset, self._time_zone), summary=DaySummary())
+        points, unusable = curve(data, offset, self._time_zone)
+        return DayUsage(points=points, summary=DaySummary(), unusable_points=unusable)
 
     async def usage_rows(self, send: Send, station_id: str, period: Period, offset: int) -> list[UsageRow]:
         """Return the rows of a period that have data."""

@@ -277,7 +277,7 @@ class Client:
         summary = parts[0].summary
         if len(parts) > 1 or (points and summary == DaySummary()):
             summary = await self._summary_of_row(station_id, day)
-        return DayUsage(points=points, summary=summary)
+        return DayUsage(points=points, summary=summary, unusable_points=sum(part.unusable_points for part in parts))
 
     async def day_curve(self, station_id: str, day: date) -> tuple[CurvePoint, ...]:
         """Return the five-minute curve of a day alone."""

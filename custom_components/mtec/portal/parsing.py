@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from custom_components.mtec.models import CurvePoint, UsageRow
@@ -101,27 +101,44 @@ def _usage_row(row: Mapping[str, Any], period: Period, time_zone: tzinfo) -> Usa
     if (begins := period.row_start(_stamp(row, "date", "dateStamp"), time_zone)) is None:
         raise ResponseError("The portal sent a usage row without a date that makes sense")
     energies = {field: values.number(row.get(name)) for field, name in _ENERGIES.items()}
-    if energies["consumption"] == 0 and begins < _CONSUMPTION_SINCE:
-        energies["consumption"] = None
+    energies["consumption"] = recorded_consumption(energies["consumption"], begins)
     return None if energies == _NO_ENERGIES else UsageRow(start=begins, **energies)
 
 
-def curve_points(data: Any, offset: int, time_zone: tzinfo) -> tuple[CurvePoint, ...]:
-    """Return the points of a day that have a value. The day was requested at `offset` minutes east of UTC."""
+def recorded_consumption(value: float | None, day: date) -> float | None:
+    """Return a consumption, None for the 0 that the portal sends for days on which it did not record it."""
+    return None if value == 0 and day < _CONSUMPTION_SINCE else value
+
+
+def curve(data: Any, offset: int, time_zone: tzinfo) -> tuple[tuple[CurvePoint, ...], int]:
+    """Return the points of a day that have a value, and how many others have one but no moment that makes sense.
+
+    The day was requested at `offset` minutes east of UTC.
+    """
     requested = timezone(timedelta(minutes=offset))
-    found = (_curve_point(row, requested, time_zone) for row in rows(mapping(data).get("curve")))
-    return tuple(point for point in found if point is not None)
+    points: list[CurvePoint] = []
+    unusable = 0
+    for row in rows(mapping(data).get("curve")):
+        if (readings := _readings(row)) == _NO_READINGS:
+            continue
+        start = values.moment(_stamp(row, "dateStamp", "date"), requested)
+        if start is None:
+            unusable += 1
+        else:
+            points.append(_curve_point(start.astimezone(time_zone), readings))
+    return tuple(points), unusable
 
 
-def _curve_point(row: Mapping[str, Any], requested: tzinfo, time_zone: tzinfo) -> CurvePoint | None:
-    start = values.moment(_stamp(row, "dateStamp", "date"), requested)
-    if start is None:
-        raise ResponseError("The portal sent a point of a curve without a moment that makes sense")
+def _readings(row: Mapping[str, Any]) -> dict[str, float | None]:
     readings = {field: values.power(row.get(name), "kW") for field, name in _POWERS.items()}
     readings["state_of_charge"] = values.number(row.get("SOC"))
-    if readings == _NO_READINGS:
-        return None
-    return CurvePoint(start=start.astimezone(time_zone), **readings)
+    return readings
+
+
+def _curve_point(start: datetime, readings: dict[str, float | None]) -> CurvePoint:
+    if readings["consumption_power"] == 0:
+        readings["consumption_power"] = recorded_consumption(0.0, start.date())
+    return CurvePoint(start=start, **readings)
 
 
 def _stamp(row: Mapping[str, Any], *names: str) -> Any:
