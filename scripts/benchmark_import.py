@@ -93,10 +93,14 @@ async def _exported(hass: HomeAssistant) -> dict[str, float]:
     """Export curves into a response and into a file, and return how long the event loop was blocked by that."""
     found = {}
     first = (dt_util.now().date() - timedelta(days=CURVES)).isoformat()
-    for name, more in (("rows", {}), ("csv", {"format": "csv"}), ("file", {"filename": "usage.csv"})):
+    for name, action, more in (
+        ("rows", "get_usage", {}),
+        ("csv", "export_csv", {}),
+        ("file", "export_csv", {"filename": "usage.csv"}),
+    ):
         blocks = Blocks()
         with blocks:
-            await _call(hass, "export_usage", type="day", start=first, **more)
+            await _call(hass, action, type="day", start=first, **more)
         found[f"{name}_block_ms"] = blocks.longest * 1000
     return found
 

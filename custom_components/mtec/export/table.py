@@ -14,6 +14,7 @@ from .usage import UsageType
 DECIMALS: Final = (".", ",")
 DELIMITERS: Final = (";", ",", "\t", "|")
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvFormat:
     """The decimal separator and the delimiter of columns. Raises ValueError if they are the same."""
@@ -95,7 +96,7 @@ def csv_rows(rows: Iterable[CurvePoint | UsageRow], csv_format: CsvFormat) -> st
         columns = _COLUMNS[type(row)]
         start, *numbers = columns.values(row)
         # Dates and numbers need no quotes: the csv module would only take its time to find that out.
-        cells = delimiter.join(map(_number, numbers, columns.scales))
+        cells = delimiter.join(map(_number, numbers, columns.scales, strict=True))
         lines.append(f"{start.isoformat()}{delimiter}{cells.replace('.', decimal)}\n")
     return "".join(lines)
 

@@ -242,9 +242,7 @@ class HistoryImport:
                 self.report.hours_of_powers += await mean.async_prepend(points)
             await self._async_prepend(sensors, read[::-1])
 
-    def _missing_days(
-        self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]
-    ) -> tuple[list[date], list[date]]:
+    def _missing_days(self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]) -> tuple[list[date], list[date]]:
         """Return the days with missing hours, the latest first, and those of which the source has nothing."""
         past = self._past_days(sensors, rows)
         days = [day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)]

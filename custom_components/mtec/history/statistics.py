@@ -103,9 +103,8 @@ class Series:
     async def _async_prepend(
         self, first: Row, hours: Sequence[PastHour], last_rise: float, stopped: asyncio.Event
     ) -> None:
-        portions = await self.hass.async_add_executor_job(_portions, first.sum - last_rise, hours)
         async with self._writing:
-            for rows in portions:
+            for rows in await self.hass.async_add_executor_job(_portions, first.sum - last_rise, hours):
                 self.statistic.async_import(rows)
                 await async_recorded(self.hass)
                 if stopped.is_set():
