@@ -7,3 +7,7 @@ class MisuseError(Exception):
 
 class IncompleteError(Exception):
     """Usage that is written without what the portal did not give. The person has been told what that is."""
+
+
+class MissingPackageError(Exception):
+    """A package that only some commands need is not installed. The text is a sentence for the person."""

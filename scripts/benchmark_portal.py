@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import StringIO
 import json
 import time
@@ -129,14 +130,15 @@ async def _recorded(version: int) -> _Replay:
 
 async def parsing() -> list[Row]:
     """Measure what it costs to make a reading of an answer's bytes, beyond `json.loads` of the same bytes."""
-    rows = []
+    rows: list[Row] = []
     for version, api in ((1, ApiV1(ZONE)), (2, ApiV2(ZONE))):
         replay = await _recorded(version)
         await api.inverters(replay.send, STATION)
+        send = replay.send
         questions: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
-            "station": lambda api=api, send=replay.send: api.station_reading(send, STATION),
-            "inverter": lambda api=api, send=replay.send: api.inverter_reading(send, STATION, INVERTER),
-            "day": lambda api=api, send=replay.send: api.day_usage(send, STATION, EVENING.date(), 120),
+            "station": partial(api.station_reading, send, STATION),
+            "inverter": partial(api.inverter_reading, send, STATION, INVERTER),
+            "day": partial(api.day_usage, send, STATION, EVENING.date(), 120),
         }
         for name, question in questions.items():
             rows += _parsing_rows(f"version {version}, {name}", replay, api, question)

@@ -12,9 +12,10 @@ PACKAGE = "custom_components.mtec"
 MOST_BRANCHES = 10
 
 PORTAL = sorted((MTEC / "portal").rglob("*.py"))
+LOCAL = sorted((MTEC / "local").rglob("*.py"))
 WITHOUT_HOME_ASSISTANT = [
     *PORTAL,
-    *sorted((MTEC / "local").rglob("*.py")),
+    *LOCAL,
     *(MTEC / name for name in ("models.py", "sources.py", "counter.py", "energies.py")),
 ]
 USERS_OF_HELPERS = [
@@ -38,19 +39,14 @@ def is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-@pytest.fixture(autouse=True)
-def _ready() -> None:
-    """Nothing runs here: files are read."""
-
-
 @pytest.mark.parametrize("path", WITHOUT_HOME_ASSISTANT, ids=lambda path: str(path.relative_to(MTEC)))
 def test_sources_and_models_import_nothing_of_home_assistant(path: Path) -> None:
     assert [name for name in imports(path) if is_in(name, "homeassistant")] == []
 
 
-@pytest.mark.parametrize("path", PORTAL, ids=lambda path: path.name)
-def test_portal_imports_only_itself_models_and_sources(path: Path) -> None:
-    allowed = tuple(f"{PACKAGE}.{room}" for room in ("portal", "models", "sources"))
+@pytest.mark.parametrize("path", [*PORTAL, *LOCAL], ids=lambda path: str(path.relative_to(MTEC)))
+def test_a_source_imports_only_itself_models_and_sources(path: Path) -> None:
+    allowed = tuple(f"{PACKAGE}.{room}" for room in (path.parent.name, "models", "sources"))
     own = [name for name in imports(path) if is_in(name, PACKAGE)]
     assert [name for name in own if not any(is_in(name, room) for room in allowed)] == []
 

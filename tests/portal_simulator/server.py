@@ -128,11 +128,15 @@ class PortalSimulator(Portal):
             if strike.fault.after is not None:
                 await strike.fault.after(strike)
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
-            if self.compresses and _can_be_compressed(request, response, len(response.body)):
-                response.headers["Content-Encoding"] = "gzip"
-                response.body = gzip.compress(response.body)
-            call.sent = len(response.body)
+            call.sent = self._compress(request, response, response.body)
         return response
+
+    def _compress(self, request: web.Request, response: web.Response, body: bytes) -> int:
+        """Compress the body of a response if the client takes that. Return the bytes to send."""
+        if self.compresses and _can_be_compressed(request, response, len(body)):
+            response.headers["Content-Encoding"] = "gzip"
+            response.body = body = gzip.compress(body)
+        return len(body)
 
     def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
