@@ -32,9 +32,9 @@ from tests.portal_simulator import HOUSE
 ZONE = ZoneInfo("Europe/Vienna")
 TODAY = date(2026, 11, 1)
 
-SHORT, LONG = 1, 61
+SHORT, LONG = 1, 31
 """Days of two exports. Their difference is free of what is done once: to start and to sign in."""
-REPETITIONS: Final = 3
+REPETITIONS: Final = 2
 """Of each measured time the shortest of so many counts: what is longer was disturbed."""
 ORIGINAL: Final = ("export_data.py", "MTECapi.py", "config.py")
 """The files of the original export tool. Its configuration is written beside copies of them."""
