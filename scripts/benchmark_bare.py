@@ -41,5 +41,7 @@ def export(url: str, station_id: str, first: date, last: date, path: Path) -> No
 
 if __name__ == "__main__":
     started = process_time()
-    export(sys.argv[1], sys.argv[2], *map(date.fromisoformat, sys.argv[3:5]), Path(sys.argv[5]))
+    export(
+        sys.argv[1], sys.argv[2], date.fromisoformat(sys.argv[3]), date.fromisoformat(sys.argv[4]), Path(sys.argv[5])
+    )
     print(process_time() - started)
