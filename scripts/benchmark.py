@@ -2,15 +2,18 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 import os
+from pathlib import Path
 import platform
 import time
 from typing import Final
 
-from scripts.benchmark_export import memory
+from scripts.benchmark_export import against, memory, missing_files, speed
 from scripts.benchmark_home import homes
+from scripts.benchmark_import import history
 from scripts.benchmark_portal import command_line, day_of_a_home, day_of_an_inverter, parsing
 from scripts.benchmark_table import Row, table
 
@@ -22,7 +25,9 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "home-day": day_of_a_home,
     "command-line": command_line,
     "home": homes,
-    "export": memory,
+    "history": history,
+    "export": speed,
+    "memory": memory,
 }
 """The measurements, by their name on the command line."""
 
@@ -33,19 +38,32 @@ def _machine() -> str:
     return f"Python {python}, {os.cpu_count()} processors ({processor}), {today}"
 
 
-async def _measure(names: list[str]) -> list[Row]:
-    return [row for name in names for row in await MEASUREMENTS[name]()]
+async def _measure(measurements: Iterable[Measurement]) -> list[Row]:
+    return [row for measurement in measurements for row in await measurement()]
 
 
 def main() -> None:
     """Measure what is asked for, or everything, and print a table."""
     parser = argparse.ArgumentParser(prog="scripts/benchmark", description=__doc__, allow_abbrev=False)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(MEASUREMENTS)}")
-    names = parser.parse_args().names or list(MEASUREMENTS)
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="PATH_OF_M-TEC-API",
+        help="a copy of the original export tool: compare processor time; alone, nothing else is measured",
+    )
+    arguments = parser.parse_args()
+    original: Path | None = arguments.against
+    names = arguments.names or ([] if original else list(MEASUREMENTS))
     if unknown := set(names) - MEASUREMENTS.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    measurements = [MEASUREMENTS[name] for name in names]
+    if original is not None:
+        if missing := missing_files(original):
+            parser.error(f"{original} is not the original export tool: it lacks {', '.join(missing)}")
+        measurements.append(partial(against, original))
     began = time.monotonic()
-    rows = asyncio.run(_measure(names))
+    rows = asyncio.run(_measure(measurements))
     print(table(rows))
     print(f"\n{_machine()}; measured in {time.monotonic() - began:.0f} s")
 

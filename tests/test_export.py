@@ -11,6 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from homeassistant.components.persistent_notification import _async_get_or_create_notifications
@@ -29,7 +30,7 @@ from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.errors import EXCEPTION_KEYS
 from custom_components.mtec.export import exporter as export_module, progress as progress_module
 from custom_components.mtec.export.file import AtomicFile
-from custom_components.mtec.export.table import CsvFormat, csv_rows, csv_text
+from custom_components.mtec.export.table import CsvFormat, csv_rows, csv_text, record
 from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.models import CurvePoint
 from custom_components.mtec.portal import rate_limiter
@@ -698,6 +699,44 @@ def test_numbers() -> None:
         )
         cells.append(csv_rows([point], CsvFormat(decimal=",")).split(";")[3])
     assert cells == ["0", "0", "1,001", "0", "", "1234,567891", "-1,5"]
+
+
+def test_response_and_csv_have_the_same_numbers() -> None:
+    """A row of a response has numbers, with the rounding of the CSV."""
+    point = CurvePoint(
+        start=datetime(2026, 6, 14, tzinfo=HOUSE.zone),
+        consumption_power=1000.9999999999999,
+        grid_power=-1500.0,
+        pv_power=None,
+        battery_power=0.0,
+        state_of_charge=55.5,
+    )
+    assert record(point) == {
+        "timestamp": "2026-06-14T00:00:00+02:00",
+        "load": 1.001,
+        "grid": -1.5,
+        "PV": None,
+        "battery": 0.0,
+        "SOC": 55.5,
+    }
+    line = csv_rows([point], CsvFormat(delimiter=","))
+    assert line == "2026-06-14T00:00:00+02:00,1.001,-1.5,,0,55.5\n"
+
+
+async def test_rows_are_formatted_outside_of_the_event_loop(
+    hass: HomeAssistant, set_up: SetUp, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_up(FAMILY)
+    threads: list[int] = []
+
+    def watched(rows: Any, csv_format: CsvFormat) -> str:
+        threads.append(threading.get_ident())
+        return csv_rows(rows, csv_format)
+
+    monkeypatch.setattr(export_module, "csv_rows", watched)
+    await call("export_csv", type="day", start="2026-06-14", end="2026-06-14")
+    await call("export_csv", type="day", start="2026-06-14", end="2026-06-14", filename="usage.csv")
+    assert threads and threading.get_ident() not in threads
 
 
 # What people read

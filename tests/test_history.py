@@ -483,6 +483,37 @@ async def test_one_writes_into_the_statistics_at_a_time(
 
 
 @GENERATION1
+async def test_an_import_writes_portions_and_raises_them_once(
+    move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By days, each hour of a sensor is written once, in portions that begin a day, and all sums are raised once."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    told: list[Any] = []
+    queue = Recorder.queue_task
+
+    def watched(recorder: Recorder, task: Any) -> None:
+        told.append(task)
+        queue(recorder, task)
+
+    monkeypatch.setattr(Recorder, "queue_task", watched)
+    await home.import_history(start="2026-04-01", resolution="days")
+    for sensor in home.sensors:
+        portions = [
+            list(task.statistics)
+            for task in told
+            if isinstance(task, ImportStatisticsTask) and task.metadata["statistic_id"] == sensor
+        ]
+        starts = [row["start"] for rows in portions for row in rows]
+        assert len(set(starts)) == len(starts) > 70 * 24
+        assert all(0 < len(rows) <= 11 * 24 for rows in portions)
+        assert all(rows[0]["start"] == rows[0]["last_reset"] for rows in portions)
+        raised = [task for task in told if isinstance(task, AdjustStatisticsTask) and task.statistic_id == sensor]
+        assert len(raised) == 1
+    assert await home.rises()
+
+
+@GENERATION1
 async def test_two_who_find_sums_not_raised_raise_them_once(
     move_in: MoveIn, hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

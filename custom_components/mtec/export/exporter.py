@@ -84,11 +84,12 @@ class UsageExport:
 
     async def _async_rows(self) -> JsonObjectType:
         report = UsageReport()
+        in_executor = self.hass.async_add_executor_job
         rows: list[Any] = []
         summaries: list[Any] = []
         async with aclosing(self._async_parts(report)) as parts:
             async for part in parts:
-                rows += map(record, part.rows)
+                rows += await in_executor(_records, part)
                 if part.summary is not None and part.rows:
                     summaries.append({"date": part.day.isoformat(), **asdict(part.summary)})
         response: JsonObjectType = {"rows": rows, **_report(report)}
@@ -98,9 +99,10 @@ class UsageExport:
 
     async def _async_text(self, csv_format: CsvFormat) -> JsonObjectType:
         report = UsageReport()
+        in_executor = self.hass.async_add_executor_job
         texts = [csv_header(self.query.type, csv_format)]
         async with aclosing(self._async_parts(report)) as parts:
-            texts += [csv_rows(part.rows, csv_format) async for part in parts]
+            texts += [await in_executor(csv_rows, part.rows, csv_format) async for part in parts]
         return {"path": None, "rows": report.rows, **_report(report), "csv": "".join(texts)}
 
     async def _async_file(self, csv_format: CsvFormat, path: Path) -> JsonObjectType:
@@ -112,9 +114,9 @@ class UsageExport:
                 first = await anext(parts, None)
                 await in_executor(_open, file, path, csv_header(self.query.type, csv_format))
                 if first is not None:
-                    await in_executor(file.write, csv_rows(first.rows, csv_format))
+                    await in_executor(_write, file, first, csv_format)
                 async for part in parts:
-                    await in_executor(file.write, csv_rows(part.rows, csv_format))
+                    await in_executor(_write, file, part, csv_format)
             await in_executor(file.commit)
         except OSError as error:
             raise HomeAssistantError(
@@ -145,6 +147,14 @@ def _open(file: AtomicFile, path: Path, header: str) -> None:
     path.parent.mkdir(exist_ok=True)
     file.open()
     file.write(header)
+
+
+def _write(file: AtomicFile, part: UsagePart, csv_format: CsvFormat) -> None:
+    file.write(csv_rows(part.rows, csv_format))
+
+
+def _records(part: UsagePart) -> list[dict[str, str | float | None]]:
+    return [record(row) for row in part.rows]
 
 
 def _report(report: UsageReport) -> JsonObjectType:

@@ -1,11 +1,11 @@
 """The columns of usage, and usage as CSV."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import csv
 from dataclasses import dataclass
-from datetime import date, datetime
 import io
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, Self
 
 from custom_components.mtec.models import CurvePoint, UsageRow
 
@@ -13,8 +13,6 @@ from .usage import UsageType
 
 DECIMALS: Final = (".", ",")
 DELIMITERS: Final = (";", ",", "\t", "|")
-
-type Cell = datetime | date | float | str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,68 +28,95 @@ class CsvFormat:
             raise ValueError("The decimal separator and the delimiter have to differ")
 
 
-def _kilowatts(watts: float | None) -> float | None:
-    # Rounded to a milliwatt, because 1.001 kW has become 1000.9999999999999 W.
-    return None if watts is None else round(watts / 1000, 6)
-
-
-_CURVE_COLUMNS: Mapping[str, Callable[[CurvePoint], Cell]] = {
-    "timestamp": lambda point: point.start,
-    "load": lambda point: _kilowatts(point.consumption_power),
-    "grid": lambda point: _kilowatts(point.grid_power),
-    "PV": lambda point: _kilowatts(point.pv_power),
-    "battery": lambda point: _kilowatts(point.battery_power),
-    "SOC": lambda point: point.state_of_charge,
+_CURVE_COLUMNS: Final[Mapping[str, tuple[str, float]]] = {
+    "timestamp": ("start", 1.0),
+    "load": ("consumption_power", 1000.0),
+    "grid": ("grid_power", 1000.0),
+    "PV": ("pv_power", 1000.0),
+    "battery": ("battery_power", 1000.0),
+    "SOC": ("state_of_charge", 1.0),
 }
-"""Powers in kW and the state of charge in %, by column."""
+"""The names of values, and what they are divided by: powers are shown in kW, the state of charge in %, by column."""
 
-_ROW_COLUMNS: Mapping[str, Callable[[UsageRow], Cell]] = {
-    "date": lambda row: row.start,
-    "load": lambda row: row.consumption,
-    "pv_production": lambda row: row.pv,
-    "battery_load": lambda row: row.battery_discharge,
-    "battery_feed": lambda row: row.battery_charge,
-    "grid_load": lambda row: row.grid_import,
-    "grid_feed": lambda row: row.grid_export,
+_ROW_COLUMNS: Final[Mapping[str, tuple[str, float]]] = {
+    "date": ("start", 1.0),
+    "load": ("consumption", 1.0),
+    "pv_production": ("pv", 1.0),
+    "battery_load": ("battery_discharge", 1.0),
+    "battery_feed": ("battery_charge", 1.0),
+    "grid_load": ("grid_import", 1.0),
+    "grid_feed": ("grid_export", 1.0),
 }
 """Energies in kWh by column: `load` is drawn from the battery or the grid, `feed` goes into it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The names of a row's columns, a function that returns its values, and what each number is divided by."""
+
+    names: Sequence[str]
+    values: Callable[[CurvePoint | UsageRow], Sequence[Any]]
+    scales: Sequence[float]
+
+    @classmethod
+    def of(cls, columns: Mapping[str, tuple[str, float]]) -> Self:
+        """Return the columns of a table."""
+        values = attrgetter(*(value for value, _ in columns.values()))
+        return cls(tuple(columns), values, [scale for _, scale in columns.values()][1:])
+
+
+_COLUMNS: Final[Mapping[type[CurvePoint | UsageRow], _Columns]] = {
+    CurvePoint: _Columns.of(_CURVE_COLUMNS),
+    UsageRow: _Columns.of(_ROW_COLUMNS),
+}
+
+
 def record(row: CurvePoint | UsageRow) -> dict[str, str | float | None]:
     """Return a row by its columns: powers in kW, energies in kWh, % and an ISO 8601 date or timestamp."""
-    return {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in _cells(row).items()}
+    columns = _COLUMNS[type(row)]
+    start, *numbers = columns.values(row)
+    # Rounded to a milliwatt, because 1.001 kW has become 1000.9999999999999 W.
+    scaled = [
+        number if scale == 1 or number is None else round(number / scale, 6)
+        for number, scale in zip(numbers, columns.scales, strict=True)
+    ]
+    return dict(zip(columns.names, (start.isoformat(), *scaled), strict=True))
 
 
 def csv_header(type_: UsageType, csv_format: CsvFormat) -> str:
     """Return the header line of a type of usage."""
-    return csv_text([list(_CURVE_COLUMNS if type_ is UsageType.DAY else _ROW_COLUMNS)], csv_format)
+    return csv_text([_COLUMNS[CurvePoint if type_ is UsageType.DAY else UsageRow].names], csv_format)
 
 
 def csv_rows(rows: Iterable[CurvePoint | UsageRow], csv_format: CsvFormat) -> str:
     """Return a line for each row."""
-    return csv_text((_cells(row).values() for row in rows), csv_format)
+    delimiter, decimal = csv_format.delimiter, csv_format.decimal
+    lines = []
+    for row in rows:
+        columns = _COLUMNS[type(row)]
+        start, *numbers = columns.values(row)
+        # Dates and numbers need no quotes: the csv module would only take its time to find that out.
+        cells = delimiter.join(map(_number, numbers, columns.scales, strict=True))
+        lines.append(f"{start.isoformat()}{delimiter}{cells.replace('.', decimal)}\n")
+    return "".join(lines)
 
 
-def csv_text(lines: Iterable[Iterable[Cell]], csv_format: CsvFormat) -> str:
-    """Return cells as CSV in which no cell is a formula. None is an empty cell."""
+def csv_text(lines: Iterable[Iterable[str]], csv_format: CsvFormat) -> str:
+    """Return texts as CSV in which no cell is a formula."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=csv_format.delimiter, lineterminator="\n")
-    writer.writerows([_written(cell, csv_format.decimal) for cell in line] for line in lines)
+    writer.writerows([_harmless(cell) for cell in line] for line in lines)
     return text.getvalue()
 
 
-def _cells(row: CurvePoint | UsageRow) -> dict[str, Any]:
-    columns: Mapping[str, Callable[[Any], Cell]] = _CURVE_COLUMNS if isinstance(row, CurvePoint) else _ROW_COLUMNS
-    return {name: value(row) for name, value in columns.items()}
+def _harmless(cell: str) -> str:
+    # A spreadsheet would run a text that begins like this as a formula.
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
 
 
-def _written(cell: Cell, decimal: str) -> str:
-    match cell:
-        case None:
-            return ""
-        case date():
-            return cell.isoformat()
-        case str():
-            # A spreadsheet would run a text that begins like this as a formula.
-            return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
-    return f"{round(cell, 6) + 0.0:.6f}".rstrip("0").rstrip(".").replace(".", decimal)
+def _number(value: float | None, scale: float) -> str:
+    """Return a number divided by `scale`, with up to six decimals, "" for None."""
+    if not value:
+        return "" if value is None else "0"
+    text = f"{value / scale:.6f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -24,8 +24,6 @@ from custom_components.mtec.home_assistant_internals import (
 from .hours import HOUR
 from .statistics import PastHour, Series, async_series_with_rows, begins_day
 
-_DAYS_AT_ONCE: Final = 92
-
 _PRICES: Final = (
     ("stat_energy_from", "number_energy_price", "entity_energy_price"),
     ("stat_energy_to", "number_energy_price_export", "entity_energy_price_export"),
@@ -64,10 +62,9 @@ def _fixed_prices(sources: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, f
 
 @dataclass(frozen=True, slots=True)
 class _Costs:
-    """Hours of costs before the first row, the indexes of those that begin a day, and the rise in the first row."""
+    """Hours of costs before the first row, from the first one that begins a day on, and the rise in the first row."""
 
     hours: Sequence[PastHour]
-    days: Sequence[int]
     last_rise: float
 
 
@@ -78,30 +75,32 @@ async def _async_fill(energy: Series, costs: Series, price: float) -> float | No
     if first is None or first_of_energy is None:
         return None
     past = await _async_past_costs(energy, first_of_energy, first, price)
-    if not past.days:
+    if not past.hours:
         return None
-    until = len(past.hours)
-    for index in dict.fromkeys((*past.days[::-_DAYS_AT_ONCE], past.days[0])):
-        if (row := await costs.async_first()) is None:
-            return None
-        await costs.async_prepend(row, past.hours[index:until], row.state if begins_day(row) else past.last_rise)
-        until = index
-    return sum(hour.rise for hour in past.hours[past.days[0] :])
+    await costs.async_prepend(first, past.hours, first.state if begins_day(first) else past.last_rise)
+    return sum(hour.rise for hour in past.hours)
 
 
 async def _async_past_costs(energy: Series, first_of_energy: Row, first: Row, price: float) -> _Costs:
     """Return the costs of the energy's hours before the first row of costs, at `price` for a kWh."""
     rows = await energy.async_rows(first_of_energy.start, first.start.replace(minute=0), "hour")
     factor = price * EnergyConverter.convert(1, energy.unit, UnitOfEnergy.KILO_WATT_HOUR)
-    hours = [
-        PastHour(row.start, row.state * factor, (row.sum - before) * factor, row.last_reset or row.start)
-        for row, before in zip(rows, (0.0, *(row.sum for row in rows)), strict=False)
-    ]
+    hours = await energy.hass.async_add_executor_job(_hours_of_costs, rows, factor)
     # The energy's own row of the first row of costs has the rise of the sum in between, if it is there.
     period: Literal["hour", "5minute"] = "hour" if first.end - first.start == HOUR else "5minute"
     beside = await energy.async_rows(first.start, first.end, period)
     return _Costs(
         hours=hours,
-        days=[index for index, row in enumerate(rows) if begins_day(row)],
         last_rise=(beside[0].sum - rows[-1].sum) * factor if beside and rows else 0.0,
     )
+
+
+def _hours_of_costs(rows: Sequence[Row], factor: float) -> list[PastHour]:
+    """Return hours of an energy's rows, multiplied by a factor, from the first one that begins a day on."""
+    first = next((index for index, row in enumerate(rows) if begins_day(row)), len(rows))
+    before = rows[first - 1].sum if 0 < first < len(rows) else 0.0
+    hours = []
+    for row in rows[first:]:
+        hours.append(PastHour(row.start, row.state * factor, (row.sum - before) * factor, row.last_reset or row.start))
+        before = row.sum
+    return hours

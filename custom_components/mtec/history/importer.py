@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import partial
 from itertools import batched
 from time import monotonic
-from typing import Final
+from typing import Final, Self
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -53,8 +53,11 @@ class Resolution(StrEnum):
     DAYS = "days"
 
 
-_DAYS_AT_ONCE = {Resolution.HOURS: 31, Resolution.DAYS: 31}
-"""The number of days that are added to the statistics in one step."""
+_DAYS_AT_ONCE: Final[dict[Resolution, int | None]] = {Resolution.HOURS: 31, Resolution.DAYS: None}
+"""The number of days that are added to the statistics in one step, None for all.
+
+Curves take long to be read, and what was read so far is to be kept if an import is interrupted.
+"""
 
 
 class NothingRecordedError(HomeAssistantError):
@@ -65,20 +68,31 @@ class NothingRecordedError(HomeAssistantError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Missing:
+    """Missing hours, their days and energy in kWh, and the rise of the sum between their end and that of the first row.
+
+    The rise is in the unit of the statistics.
+    """
+
+    hours: Sequence[PastHour]
+    days: Sequence[date]
+    energy: float
+    last_rise: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Sensor(EnergySensor):
-    """An energy sensor and the first row of its statistics."""
+    """An energy sensor, the first row of its statistics with its day, and the last day with missing hours before it."""
 
     first: Row
+    first_day: date
+    missing_until: date
 
-    @property
-    def first_day(self) -> date:
-        """The day of the first row."""
-        return dt_util.as_local(self.first.last_reset or self.first.start).date()
-
-    @property
-    def missing_until(self) -> date:
-        """The last day with missing hours before the first row."""
-        return self.first_day - _DAY if begins_day(self.first) else self.first_day
+    @classmethod
+    def of(cls, sensor: EnergySensor, first: Row) -> Self:
+        """Return a sensor with its first row."""
+        day = dt_util.as_local(first.last_reset or first.start).date()
+        return cls(sensor.energy, sensor.series, first, day, day - _DAY if begins_day(first) else day)
 
     def day_total(self, day: date, row: UsageRow | None) -> tuple[float | None, datetime | None]:
         """Return a day's energy in kWh, None if it is not known, and when it was measured, None for the end of the day.
@@ -93,18 +107,28 @@ class _Sensor(EnergySensor):
         """Return whether a day has missing hours and a known energy."""
         return day <= self.missing_until and self.day_total(day, row)[0] is not None
 
-    def hours(self, day: _Day, zone: tzinfo) -> list[PastHour]:
-        """Return the missing hours of a day."""
-        total, end = self.day_total(day.day, day.row)
-        if total is None or not self.is_missing(day.day, day.row):
-            return []
-        begin, factor = midnight(day.day, zone), self.factor
-        own = self.first.start.replace(minute=0)
-        return [
-            PastHour(hour.start, hour.total * factor, hour.energy * factor, begin)
-            for hour in distribute_over_hours(self.energy, total, day.day, zone, points=day.points, end=end)
-            if hour.start < own
-        ]
+    def missing_hours(self, days: Iterable[_Day], zone: tzinfo) -> _Missing:
+        """Return the missing hours of days, in order."""
+        factor, own = self.factor, self.first.start.replace(minute=0)
+        hours: list[PastHour] = []
+        found: list[date] = []
+        for day in days:
+            total, end = self.day_total(day.day, day.row)
+            if day.day > self.missing_until or total is None:
+                continue
+            begin, before = midnight(day.day, zone), len(hours)
+            hours += [
+                PastHour(hour.start, hour.total * factor, hour.energy * factor, begin)
+                for hour in distribute_over_hours(self.energy, total, day.day, zone, points=day.points, end=end)
+                if hour.start < own
+            ]
+            if len(hours) > before:
+                found.append(day.day)
+        if not hours:
+            return _Missing(hours, found, 0.0, 0.0)
+        is_begun = hours[-1].last_reset == midnight(self.first_day, zone)
+        last_rise = self.first.state - (hours[-1].state if is_begun else 0.0)
+        return _Missing(hours, found, sum(hour.rise for hour in hours) / factor, last_rise)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,7 +203,7 @@ class HistoryImport:
         for id_, each in series.items():
             await each.async_rebase_sums()
             if (first := await each.async_first()) is not None:
-                sensors.append(_Sensor(ids[id_], each, first))
+                sensors.append(_Sensor.of(EnergySensor(ids[id_], each), first))
         return sensors
 
     async def _async_rows(self, last: date) -> dict[date, UsageRow]:
@@ -211,9 +235,9 @@ class HistoryImport:
     async def _async_import(self, sensors: Sequence[_Sensor], means: Sequence[MeanSensor]) -> None:
         """Add the missing days, the latest ones first."""
         rows = self._rows
-        days = self._missing_days(sensors)
+        days, self.report.without_data = await self.hass.async_add_executor_job(self._missing_days, sensors)
         self.progress.planned = self.progress.done + self._curves(len(days))
-        for chunk in batched(days, _DAYS_AT_ONCE[self.resolution], strict=False):
+        for chunk in batched(days, _DAYS_AT_ONCE[self.resolution] or len(days) or 1, strict=False):
             read = [_Day(day, rows.get(day), await self._async_curve(day)) for day in chunk]
             # The powers first: once the energies are there the curves are not asked for again.
             await self._async_prepend_means(means, [point for day in reversed(read) for point in day.points])
@@ -221,16 +245,16 @@ class HistoryImport:
 
     async def _async_prepend_means(self, means: Iterable[MeanSensor], points: Sequence[CurvePoint]) -> None:
         """Add the hours of points, in order, before the first row of each sensor of a power or of the charge."""
-        for mean in means:
+        for mean in means if points else ():
             self.report.hours_of_powers += await mean.async_prepend(points)
 
-    def _missing_days(self, sensors: Sequence[_Sensor]) -> list[date]:
-        """Return the days with missing hours, the latest first. The report says which days have no data."""
+    def _missing_days(self, sensors: Sequence[_Sensor]) -> tuple[list[date], list[date]]:
+        """Return the days with missing hours, the latest first, and those of which the source has nothing."""
         rows = self._rows
         past = self._past_days(sensors, rows)
-        days = {day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)}
-        self.report.without_data = [day for day in reversed(past) if day not in rows and day not in days]
-        return [day for day in past if day in days]
+        days = [day for day in past if any(sensor.is_missing(day, rows.get(day)) for sensor in sensors)]
+        with_hours = set(days)
+        return days, [day for day in reversed(past) if day not in rows and day not in with_hours]
 
     def _past_days(self, sensors: Sequence[_Sensor], rows: Mapping[date, UsageRow]) -> list[date]:
         """Return all days that may have missing hours, the latest first."""
@@ -256,22 +280,22 @@ class HistoryImport:
         for each in sensors:
             if (first := await each.series.async_first()) is None:
                 continue  # Its statistics were deleted meanwhile.
-            sensor = _Sensor(each.energy, each.series, first)
-            if hours := [hour for day in days for hour in sensor.hours(day, zone)]:
-                last = hours[-1]
-                same_day = last.last_reset == midnight(sensor.first_day, zone)
-                await sensor.series.async_prepend(first, hours, first.state - last.state if same_day else first.state)
-                energy = sum(hour.rise for hour in hours) / sensor.factor
-                self.report.count(sensor.energy.key, (hour.start for hour in hours), energy)
+            sensor = _Sensor.of(each, first)
+            missing = await self.hass.async_add_executor_job(sensor.missing_hours, days, zone)
+            if missing.hours:
+                await sensor.series.async_prepend(first, missing.hours, missing.last_rise)
+                self.report.count_days(sensor.energy.key, missing.days, len(missing.hours), missing.energy)
 
     async def _async_fill_gaps(self, sensors: Sequence[_Sensor]) -> None:
         """Fill the gaps after the first row that each sensor had of its own."""
         filler = GapFiller(reader=self._reader, curve=self._async_curve, report=self.report, rows=dict(self._rows))
-        lacking: Mapping[EnergySensor, Lacking] = await filler.async_find(sensors, self.start)
-        days = lacking_days(lacking.values(), self.start)
+        # What was before is imported just now.
+        since = max(min(sensor.first_day for sensor in sensors), self.start or date.min)
+        lacking: Mapping[EnergySensor, Lacking] = await filler.async_find(sensors, since)
+        days = lacking_days(lacking.values(), since)
         self.progress.planned = self.progress.done + len({(day.year, day.month) for day in days})
         self.progress.planned += self._curves(len(days))
-        await filler.async_fill(lacking, self.start)
+        await filler.async_fill(lacking, since)
         self.report.without_data = sorted({*self.report.without_data, *filler.postponed})
 
     async def _async_refine(self, sensors: Sequence[_Sensor]) -> None:

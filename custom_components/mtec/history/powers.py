@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
+from typing import Final
 
 from homeassistant.core import HomeAssistant
 from homeassistant.util.dt import as_utc
@@ -19,6 +21,9 @@ from custom_components.mtec.models import CurvePoint
 
 from .sensors import async_mean_ids, mean_factor
 
+_PORTION: Final = 240
+"""How many rows are written in one go, so that the recorder has time for others in between."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeanSensor:
@@ -33,11 +38,16 @@ class MeanSensor:
         await async_recorded(self.hass)
         if (first := await async_in_recorder(self.hass, self._first_start)) is None:
             return 0
-        rows = means(points, self.value, mean_factor(self.statistic.unit))
-        if past := [row for row in rows if row.start < first.replace(minute=0)]:
-            self.statistic.async_import_means(past)
+        past = await self.hass.async_add_executor_job(self._means_before, first.replace(minute=0), points)
+        for portion in batched(past, _PORTION, strict=False):
+            self.statistic.async_import_means(portion)
             await async_recorded(self.hass)
         return len(past)
+
+    def _means_before(self, first: datetime, points: Iterable[CurvePoint]) -> list[MeanRow]:
+        rows = means(points, self.value, mean_factor(self.statistic.unit))
+        # The latest first: what is before the first row is not looked at again, if the import is stopped.
+        return sorted((row for row in rows if row.start < first), key=lambda row: row.start, reverse=True)
 
     def _first_start(self) -> datetime | None:
         return self.statistic.first_start("hour") or self.statistic.first_start("5minute")

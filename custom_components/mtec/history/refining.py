@@ -106,22 +106,29 @@ class Refiner:
         while begin < dt_util.utcnow():
             rows += await sensor.series.async_rows(begin, begin + _YEAR, "hour")
             begin += _YEAR
-        return {
-            day: each
-            for day, each in whole_days(rows, zone).items()
-            if (start is None or day >= start) and each.is_by_days(sensor.energy, day, zone, factor)
-        }
+
+        def found() -> dict[date, WholeDay]:
+            return {
+                day: each
+                for day, each in whole_days(rows, zone).items()
+                if (start is None or day >= start) and each.is_by_days(sensor.energy, day, zone, factor)
+            }
+
+        return await sensor.series.hass.async_add_executor_job(found)
 
     async def _async_write(
         self, sensor: EnergySensor, days: Mapping[date, WholeDay], points: Mapping[date, Sequence[CurvePoint]]
     ) -> None:
         zone = dt_util.get_default_time_zone()
         known = {day: curve for day, curve in points.items() if curve and day in days}
-        rows = [
-            row
-            for day, curve in known.items()
-            for row in days[day].refined(sensor.energy, day, zone, curve, sensor.factor)
-        ]
-        if rows:
+
+        def refined() -> list[Row]:
+            return [
+                row
+                for day, curve in known.items()
+                for row in days[day].refined(sensor.energy, day, zone, curve, sensor.factor)
+            ]
+
+        if rows := await sensor.series.hass.async_add_executor_job(refined):
             await sensor.series.async_put_in(rows, 0.0)
             self.report.refined |= known.keys()

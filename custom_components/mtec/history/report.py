@@ -87,6 +87,13 @@ class Report:
     energy: dict[str, float] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
 
+    def count_days(self, key: str, days: Iterable[date], hours: int, energy: float) -> None:
+        """Add a number of hours of days of the sensor with this key, and their energy in kWh."""
+        self.hours += hours
+        self.imported.update(days)
+        if hours:
+            self.energy[key] = self.energy.get(key, 0.0) + energy
+
     def count(self, key: str, hours: Iterable[datetime], energy: float) -> None:
         """Add hours (UTC) of the sensor with this key, and their energy in kWh."""
         starts = list(hours)

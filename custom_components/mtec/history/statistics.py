@@ -3,7 +3,8 @@
 The statistics of a sensor are rows of an hour with the sensor's state at the end of the hour, the time since when that
 state counts, and a sum that only rises. Hours are added before the first row, the latest ones first, in two steps: they
 get sums that lead up to the sum of the first row, so that the earliest ones may be below zero; then all sums are
-raised so that the first sum is the first state, as if Home Assistant had recorded the hours itself.
+raised so that the first sum is the first state, as if Home Assistant had recorded the hours itself. The hours are
+written in portions, in between which the recorder has time for others, and raised once.
 
 If Home Assistant stops between the two steps, the first row of a day has sum ≠ state; `async_rebase_sums` then
 finishes the job.
@@ -39,6 +40,8 @@ from .hours import HOUR, hours_of_day, midnight
 
 _FIVE_MINUTES: Final = timedelta(minutes=5)
 _EXACT: Final = 1e-6
+_PORTION: Final = 240
+"""About how many rows are written in one go. It ends where a day begins."""
 _DAYS_AT_ONCE: Final = timedelta(days=366)
 """How much of the statistics is looked through in one go."""
 
@@ -79,9 +82,14 @@ class Series:
     async def async_prepend(self, first: Row, hours: Sequence[PastHour], last_rise: float) -> None:
         """Add hours, in order, before the first row. `last_rise` is the rise of the sum between their end and its end.
 
-        The first hour has to be the first of a day. This completes even if the caller is cancelled.
+        The first hour has to be the first of a day. If the caller is cancelled, the latest days are added alone.
         """
-        await asyncio.shield(self.hass.async_create_task(self._async_prepend(first, hours, last_rise)))
+        stopped = asyncio.Event()
+        try:
+            await asyncio.shield(self.hass.async_create_task(self._async_prepend(first, hours, last_rise, stopped)))
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
 
     async def async_rebase_sums(self) -> None:
         """Raise all sums so that the first row's sum is its state, if the first row begins a day."""
@@ -92,15 +100,15 @@ class Series:
     def _writing(self) -> asyncio.Lock:
         return self.hass.data.setdefault(_WRITING, asyncio.Lock())
 
-    async def _async_prepend(self, first: Row, hours: Sequence[PastHour], last_rise: float) -> None:
-        rows: list[Row] = []
-        sum_ = first.sum - last_rise
-        for hour in reversed(hours):
-            end = hour.start + HOUR
-            rows.append(Row(start=hour.start, end=end, state=hour.state, sum=sum_, last_reset=hour.last_reset))
-            sum_ -= hour.rise
+    async def _async_prepend(
+        self, first: Row, hours: Sequence[PastHour], last_rise: float, stopped: asyncio.Event
+    ) -> None:
         async with self._writing:
-            self.statistic.async_import(rows[::-1])
+            for rows in await self.hass.async_add_executor_job(_portions, first.sum - last_rise, hours):
+                self.statistic.async_import(rows)
+                await async_recorded(self.hass)
+                if stopped.is_set():
+                    break
             await self._async_rebase_sums()
 
     async def _async_rebase_sums(self) -> None:
@@ -168,6 +176,21 @@ def _is_of_its_day(row: Row) -> bool:
     """Return whether a row's state counts the day that the row is in."""
     zone = dt_util.get_default_time_zone()
     return row.last_reset is None or row.last_reset == midnight(row.start.astimezone(zone).date(), zone)
+
+
+def _portions(sum_: float, hours: Sequence[PastHour]) -> list[list[Row]]:
+    """Return rows of hours that lead up to a sum, in portions, the latest first. Each begins a day."""
+    portions: list[list[Row]] = []
+    rows: list[Row] = []
+    for hour, before in zip(reversed(hours), (*reversed(hours[:-1]), None), strict=True):
+        end = hour.start + HOUR
+        rows.append(Row(start=hour.start, end=end, state=hour.state, sum=sum_, last_reset=hour.last_reset))
+        sum_ -= hour.rise
+        is_new_day = len(rows) >= _PORTION and before is not None and before.last_reset != hour.last_reset
+        if before is None or (is_new_day and begins_day(rows[-1])):
+            portions.append(rows[::-1])
+            rows = []
+    return portions
 
 
 def begins_day(row: Row) -> bool:

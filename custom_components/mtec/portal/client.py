@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final
 
 import aiohttp
@@ -352,8 +353,21 @@ def _missing_paths(errors: Iterable[ApiVersionChangedError]) -> int:
     return sum(error.no_such_path for error in errors)
 
 
-def _points_of_day(parts: Iterable[DayUsage], day: date) -> tuple[CurvePoint, ...]:
+def _points_of_day(parts: Sequence[DayUsage], day: date) -> tuple[CurvePoint, ...]:
     """Return the points of a day in order, without those of neighbouring days."""
+    found = [point for part in parts for point in part.points]
+    # Without a change of the clocks the points are mostly in order as they come.
+    if len(parts) == 1 and found and _is_on(found[0], day) and _is_on(found[-1], day) and _rises(found):
+        return tuple(found)
     # Keyed by timestamp: datetimes of one zone compare by the clock, which shows an hour twice in autumn.
-    points = {point.start.timestamp(): point for part in parts for point in part.points if point.start.date() == day}
+    points = {point.start.timestamp(): point for point in found if _is_on(point, day)}
     return tuple(points[key] for key in sorted(points))
+
+
+def _is_on(point: CurvePoint, day: date) -> bool:
+    return point.start.date() == day
+
+
+def _rises(points: Sequence[CurvePoint]) -> bool:
+    """Return whether each point is later on the clock than the one before it."""
+    return all(before.start < after.start for before, after in pairwise(points))

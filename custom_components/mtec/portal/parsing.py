@@ -25,9 +25,8 @@ _ENERGIES = {
 }
 """The names of a row's energies by our own."""
 _NO_ENERGIES = dict.fromkeys(_ENERGIES)
-_POWERS = {"consumption_power": "loadPower", "grid_power": "pMeter", "pv_power": "power", "battery_power": "battery"}
-"""The names of a curve point's powers by our own."""
-_NO_READINGS = dict.fromkeys((*_POWERS, "state_of_charge"))
+_POWERS = ("loadPower", "pMeter", "power", "battery")
+"""The names of a curve point's powers in kW: the consumption, the grid, PV, the battery."""
 
 _CONSUMPTION_SINCE = date(2023, 3, 7)
 """Before this day the portal did not record the consumption and sends 0.0."""
@@ -119,26 +118,38 @@ def curve(data: Any, offset: int, time_zone: tzinfo) -> tuple[tuple[CurvePoint, 
     points: list[CurvePoint] = []
     unusable = 0
     for row in rows(mapping(data).get("curve")):
-        if (readings := _readings(row)) == _NO_READINGS:
+        consumption, grid, pv, battery = [values.kilowatts(row.get(name)) for name in _POWERS]
+        state_of_charge = values.number(row.get("SOC"))
+        if consumption is grid is pv is battery is state_of_charge is None:
             continue
-        start = values.moment(_stamp(row, "dateStamp", "date"), requested)
-        if start is None:
+        if (start := _start(row, requested, time_zone)) is None:
             unusable += 1
-        else:
-            points.append(_curve_point(start.astimezone(time_zone), readings))
+            continue
+        if consumption == 0:
+            consumption = recorded_consumption(0.0, start.date())
+        points.append(
+            CurvePoint(
+                start=start,
+                consumption_power=consumption,
+                grid_power=grid,
+                pv_power=pv,
+                battery_power=battery,
+                state_of_charge=state_of_charge,
+            )
+        )
     return tuple(points), unusable
 
 
-def _readings(row: Mapping[str, Any]) -> dict[str, float | None]:
-    readings = {field: values.power(row.get(name), "kW") for field, name in _POWERS.items()}
-    readings["state_of_charge"] = values.number(row.get("SOC"))
-    return readings
+def _start(row: Mapping[str, Any], requested: tzinfo, time_zone: tzinfo) -> datetime | None:
+    """Return the moment of a point in `time_zone`, None if it has none that makes sense.
 
-
-def _curve_point(start: datetime, readings: dict[str, float | None]) -> CurvePoint:
-    if readings["consumption_power"] == 0:
-        readings["consumption_power"] = recorded_consumption(0.0, start.date())
-    return CurvePoint(start=start, **readings)
+    A text without an offset is at that which was requested.
+    """
+    raw = _stamp(row, "dateStamp", "date")
+    if isinstance(raw, str):
+        start = values.moment(raw, requested)
+        return None if start is None else start.astimezone(time_zone)
+    return values.moment(raw, time_zone)
 
 
 def _stamp(row: Mapping[str, Any], *names: str) -> Any:

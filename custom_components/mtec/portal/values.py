@@ -36,6 +36,8 @@ def number(raw: Any) -> float | None:
 
     None for every spelling of "no value" (null, "", "--") and for anything else.
     """
+    if type(raw) is float:
+        return _bounded(raw)
     if isinstance(raw, str):
         return _split_text(raw)[0]
     if isinstance(raw, bool) or not isinstance(raw, _NUMBERS):
@@ -57,6 +59,12 @@ def power(raw: Any, unit: Any) -> float | None:
     None if there is no value, or no unit of power.
     """
     return _normalised(raw, unit, _TO_W)
+
+
+def kilowatts(raw: Any) -> float | None:
+    """Return a power in W from a value in kW, or from a text with its own unit. None if there is no value."""
+    # A curve has hundreds of plain numbers.
+    return raw * 1e3 + 0.0 if type(raw) is float and -_LARGEST_NUMBER <= raw <= _LARGEST_NUMBER else power(raw, "kW")
 
 
 def code(raw: Any) -> int | None:
