@@ -1,0 +1,237 @@
+"""Measures the integration in a real Home Assistant: start, poll, longest block of the event loop, and state writes."""
+
+import asyncio
+from asyncio import events
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+import json
+from pathlib import Path
+import subprocess
+import sys
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+from typing import Any
+
+import aiohttp
+from homeassistant import bootstrap, loader
+from homeassistant.components.recorder import DOMAIN as RECORDER
+from homeassistant.config_entries import SOURCE_USER, ConfigEntries
+from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_URL, EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
+from homeassistant.core import Event, EventStateChangedData, EventStateReportedData, HomeAssistant
+from homeassistant.helpers import recorder as recorder_helper
+from homeassistant.setup import async_setup_component
+
+from custom_components.mtec import portal_client
+from custom_components.mtec.account import Account
+from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.portal import rate_limiter
+from tests.portal_simulator import PortalSimulator, Station
+from tests.portal_simulator.plants import HOUSE
+
+EMAIL, PASSWORD = "family@example.com", "sunshine"
+STATIONS = (1, 10, 50)
+POLLS = 10
+COMPONENTS = Path(__file__).parent.parent / "custom_components"
+
+
+def stations(count: int) -> list[Station]:
+    """Return stations like the house's, each with one inverter."""
+    return [
+        Station(
+            replace(
+                HOUSE,
+                station_id=f"{1000 + number}",
+                name=f"House {number}",
+                installed=date(2026, 6, 1),
+                inverters=(replace(HOUSE.inverters[0], device_id=f"9{number}", serial=f"EB{number:04}"),),
+            )
+        )
+        for number in range(count)
+    ]
+
+
+async def serve(count: int, generation: int) -> None:
+    """Serve a portal with some stations, in which a minute passes each second. Print its address."""
+    async with PortalSimulator(now=datetime(2026, 6, 15, 9, 0, tzinfo=UTC)) as portal:
+        portal.speaks = {generation}
+        portal.accounts[EMAIL].stations[:] = stations(count)
+        print(portal.url, flush=True)
+        while True:
+            await asyncio.sleep(1)
+            portal.clock.advance(timedelta(minutes=1))
+            portal.requests.clear()
+
+
+class Blocks:
+    """The callbacks of the event loop, timed while the context is entered. `longest` is in seconds."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    def __enter__(self) -> Blocks:
+        """Begin to time."""
+        self._run = events.Handle._run  # noqa: SLF001
+        run = self._run
+
+        def timed(handle: events.Handle) -> None:
+            started = perf_counter()
+            run(handle)
+            self.longest = max(self.longest, perf_counter() - started)
+
+        events.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Time no more."""
+        events.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001
+
+
+@asynccontextmanager
+async def home_assistant(folder: Path) -> AsyncGenerator[HomeAssistant]:
+    """Start Home Assistant with a recorder, but without the integration."""
+    if not (folder / "custom_components").exists():
+        (folder / "custom_components").symlink_to(COMPONENTS)
+    hass = HomeAssistant(str(folder))
+    hass.config.skip_pip = True
+    hass.config_entries = ConfigEntries(hass, {})
+    loader.async_setup(hass)
+    await bootstrap.async_load_base_functionality(hass)
+    await hass.config.async_load()
+    await hass.config.async_update(time_zone="Europe/Berlin")
+    recorder_helper.async_initialize_recorder(hass)
+    await async_setup_component(hass, RECORDER, {RECORDER: {"db_url": f"sqlite:///{folder}/home.db"}})
+    await async_setup_component(hass, "sensor", {})
+    await async_setup_component(hass, "binary_sensor", {})
+    try:
+        yield hass
+    finally:
+        await hass.async_stop(force=True)
+
+
+async def add_account(hass: HomeAssistant, url: str) -> None:
+    """Set up the account in the dialog."""
+    await async_setup_component(hass, DOMAIN, {})
+    await hass.async_start()
+    flows = hass.config_entries.flow
+    flow = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
+    await flows.async_configure(flow["flow_id"], {"next_step_id": "account"})
+    typed = {CONF_EMAIL: EMAIL, CONF_PASSWORD: PASSWORD, "portal": {CONF_URL: url}}
+    await flows.async_configure(flow["flow_id"], typed)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def polls(hass: HomeAssistant, account: Account) -> dict[str, float]:
+    """Poll everything several times, and return what that took."""
+    writes: Counter[str] = Counter()
+
+    def count(event: Event[EventStateChangedData] | Event[EventStateReportedData]) -> None:
+        writes[str(event.event_type)] += 1
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, count)
+    hass.bus.async_listen(EVENT_STATE_REPORTED, count)
+    requests = account.client.request_log.requests
+    before, used = Blocks(), 0.0
+    for _ in range(POLLS):
+        for coordinator in account.in_turn():
+            coordinator.read_at = None
+        started = process_time()
+        with before:
+            await account.async_refresh()
+        used += process_time() - started
+        await asyncio.sleep(1)
+    requests = account.client.request_log.requests - requests
+    return {
+        "poll_ms": used * 1000 / POLLS,
+        "requests": requests / POLLS,
+        "longest_block_ms": before.longest * 1000,
+        "changed": writes[str(EVENT_STATE_CHANGED)],
+        "unchanged": writes[str(EVENT_STATE_REPORTED)],
+    }
+
+
+async def bare_requests(url: str, account: Account) -> float:
+    """Return the CPU time in ms of requesting and parsing the answers of a poll without the integration."""
+    answers = account.client.request_log.answers
+    bodies = [json.dumps({"code": "1000000", "data": answer.data}).encode() for answer in answers]
+    async with aiohttp.ClientSession() as http:
+        started = process_time()
+        for body in bodies:
+            async with http.get(url) as response:
+                await response.read()
+            json.loads(body)
+        return (process_time() - started) * 1000 / len(bodies)
+
+
+async def measure(count: int, generation: int, url: str) -> dict[str, float]:
+    """Return the figures of a Home Assistant with an account of some stations."""
+    # The budget of requests would only make the benchmark slow: it uses no CPU.
+    rate_limiter.REQUESTS_A_MINUTE = 1_000_000  # type: ignore[misc]
+    portal_client.PAUSE = 0  # type: ignore[misc]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        async with home_assistant(folder) as hass:
+            started = perf_counter()
+            await async_setup_component(hass, DOMAIN, {})
+            without = perf_counter() - started
+            await add_account(hass, url)
+        async with home_assistant(folder) as hass:
+            async with aiohttp.ClientSession() as http:
+                started = perf_counter()
+                async with http.get(url) as response:
+                    await response.read()
+                request = perf_counter() - started
+            first = Blocks()
+            with first:
+                started = perf_counter()
+                await async_setup_component(hass, DOMAIN, {})
+                with_entry = perf_counter() - started
+                await hass.async_start()
+                await hass.async_block_till_done(wait_background_tasks=True)
+            account: Account = hass.config_entries.async_entries(DOMAIN)[0].runtime_data
+            found = await polls(hass, account)
+            bare = await bare_requests(url, account) * found["requests"]
+    return found | {
+        "start_s": with_entry,
+        "start_without_s": without,
+        "request_s": request,
+        "start_block_ms": first.longest * 1000,
+        "bare_ms": bare,
+    }
+
+
+def figures(count: int, generation: int) -> dict[str, Any]:
+    """Measure in a process of its own, with a portal in another."""
+    words = [sys.executable, "-m", "scripts.benchmark_home"]
+    with subprocess.Popen(  # noqa: S603
+        [*words, "serve", str(count), str(generation)], stdout=subprocess.PIPE, text=True
+    ) as portal:
+        try:
+            assert portal.stdout is not None
+            url = portal.stdout.readline().strip()
+            done = subprocess.run(  # noqa: S603
+                [*words, "measure", str(count), str(generation), url], capture_output=True, text=True, check=True
+            )
+        finally:
+            portal.terminate()
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Print the figures of each number of stations."""
+    for generation in (1, 2):
+        for count in STATIONS:
+            print(generation, count, figures(count, generation), flush=True)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["serve", count, generation]:
+            asyncio.run(serve(int(count), int(generation)))
+        case ["measure", count, generation, url]:
+            print(json.dumps(asyncio.run(measure(int(count), int(generation), url))))
+        case _:
+            main()
