@@ -8,7 +8,6 @@ from typing import Final
 
 from custom_components.mtec.export.table import CsvFormat
 from custom_components.mtec.export.usage import RangeError, RangeProblem, UsageQuery, UsageType, read_usage
-from custom_components.mtec.portal.client import Client
 
 from .account import Account
 from .errors import MisuseError
@@ -68,7 +67,8 @@ async def show_usage(account: Account, arguments: argparse.Namespace) -> None:
             type=UsageType(arguments.type), start=arguments.start, end=arguments.end, today=account.today
         )
         station = await account.the_station(arguments.station)
-        parts = read_usage(Client(account.client.connection, background=True), station.id, query)
+        # Nobody else polls in this process: the whole budget is for this.
+        parts = read_usage(account.client, station.id, query)
         async with aclosing(parts):
             await write_usage(parts, query.type, csv_format, arguments.file, as_json=account.as_json)
     except RangeError as error:

@@ -59,7 +59,7 @@ async def restart(home: Home, *entries: MockConfigEntry) -> None:
         assert await home.hass.config_entries.async_unload(entry.entry_id)
     for entry in entries:
         assert await home.hass.config_entries.async_setup(entry.entry_id)
-        await home.hass.async_block_till_done()
+        await home.hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def test_station_stays_with_the_account_that_had_it_first(home: Home, set_up: SetUp) -> None:
@@ -165,7 +165,7 @@ async def test_two_accounts_that_have_devices_of_one_station(home: Home, set_up:
     er.async_get(home.hass).async_update_entity(HOUSE_POWER, config_entry_id=village.entry_id, device_id=station.id)
     for entry in (village, family):
         await home.hass.config_entries.async_setup(entry.entry_id)
-        await home.hass.async_block_till_done()
+        await home.hass.async_block_till_done(wait_background_tasks=True)
     await home.poll()
     assert registry.async_get(station.id) is registry.async_get(inverter.id) is None
     assert ids(home.hass, family) == {HOUSE.station_id, HOUSE_SERIAL}

@@ -51,7 +51,7 @@ async def sign_in(hass: HomeAssistant, url: str, email: str = FAMILY, password: 
 
 async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:
     result = await sign_in(hass, simulator.url + "/", email=" Family@example.com ")
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "Haus am See"
@@ -68,7 +68,7 @@ async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generati
 @GENERATION1
 async def test_demo_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:
     result = await submit(hass, await choose(hass, "demo"), **{CONF_URL: simulator.url})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["data"] == {CONF_URL: simulator.url, CONF_GENERATION: generation}
@@ -159,7 +159,7 @@ async def test_unencrypted_address_needs_consent(
     assert simulator.requests == []
 
     result = await submit(hass, form, **fields, **{CONF_URL: url, CONF_ALLOW_HTTP: True})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert result["type"] is (FlowResultType.ABORT if step == "reconfigure" else FlowResultType.CREATE_ENTRY)
     [entry] = hass.config_entries.async_entries(DOMAIN)
     assert entry.data[CONF_URL] == url
@@ -248,14 +248,14 @@ async def test_changed_password(
     for _ in range(3):
         freezer.tick(timedelta(minutes=6))
         await entry.runtime_data.async_refresh()
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     [flow] = hass.config_entries.flow.async_progress()
     assert flow["step_id"] == "reauth_confirm"
     result = await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_PASSWORD: "sunshine"})
     assert result["errors"] == {"base": "invalid_auth"}
     result = await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_PASSWORD: "moonlight"})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["reason"] == "reauth_successful"
     assert entry.runtime_data.last_update_success
@@ -275,7 +275,7 @@ async def test_reconfigure_with_another_password_and_address(
         form = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: portal.url})
         assert form["errors"] == {"base": "invalid_auth"}
         result = await submit(hass, form, **{CONF_PASSWORD: "moonlight", CONF_URL: portal.url})
-        await hass.async_block_till_done()
+        await hass.async_block_till_done(wait_background_tasks=True)
 
         assert result["reason"] == "reconfigure_successful"
         assert entry.data[CONF_URL] == portal.url
@@ -292,7 +292,7 @@ async def test_reconfigure_to_an_account_that_is_set_up(
         assert (await sign_in(hass, portal.url))["type"] is FlowResultType.CREATE_ENTRY
         form = await entry.start_reconfigure_flow(hass)
         result = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: portal.url})
-        await hass.async_block_till_done()
+        await hass.async_block_till_done(wait_background_tasks=True)
     assert result["reason"] == "already_configured"
 
 
@@ -305,7 +305,7 @@ async def test_reconfigure_the_demo_account(hass: HomeAssistant, simulator: Port
         DOMAIN, context={"source": SOURCE_RECONFIGURE, "entry_id": entry.entry_id}
     )
     result = await submit(hass, form, **{CONF_URL: simulator.url})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert result["reason"] == "reconfigure_successful"
     assert entry.state is ConfigEntryState.LOADED
 
@@ -328,7 +328,7 @@ async def test_options(hass: HomeAssistant, device_registry: dr.DeviceRegistry, 
     result = await hass.config_entries.options.async_configure(
         form["flow_id"], {CONF_SCAN_INTERVAL: 120, "stations": [HOUSE.station_id, BARN.station_id]}
     )
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert entry.runtime_data.interval == timedelta(seconds=120)
@@ -342,7 +342,7 @@ async def test_options(hass: HomeAssistant, device_registry: dr.DeviceRegistry, 
         form["flow_id"],
         {CONF_SCAN_INTERVAL: 30, "stations": [HOUSE.station_id, BARN.station_id, FARM.station_id]},
     )
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     assert hass.states.get("sensor.hof_lindner_pv_power") is not None
 
 

@@ -397,7 +397,7 @@ async def test_name_that_does_not_resolve(home: Home, names: set[str]) -> None:
     entry = _entry(simulator.url.replace("127.0.0.1", "portal.example"))
     entry.add_to_hass(home.hass)
     await home.hass.config_entries.async_setup(entry.entry_id)
-    await home.hass.async_block_till_done()
+    await home.hass.async_block_till_done(wait_background_tasks=True)
     before = home.value(HOUSE_POWER)
     names.clear()
     # What is connected needs no name: the portal closes its connections.
@@ -431,7 +431,7 @@ async def test_certificate_that_nobody_trusts(home: Home) -> None:
         entry = _entry(url)
         entry.add_to_hass(home.hass)
         await home.hass.config_entries.async_setup(entry.entry_id)
-        await home.hass.async_block_till_done()
+        await home.hass.async_block_till_done(wait_background_tasks=True)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert "certificate" in (entry.reason or "")
     assert home.complaints() == []
@@ -442,7 +442,7 @@ async def test_portal_without_tls_where_tls_is_asked_for(home: Home) -> None:
     entry = _entry(home.simulator.url.replace("http:", "https:"))
     entry.add_to_hass(home.hass)
     await home.hass.config_entries.async_setup(entry.entry_id)
-    await home.hass.async_block_till_done()
+    await home.hass.async_block_till_done(wait_background_tasks=True)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert home.complaints() == []
 

@@ -21,6 +21,7 @@ from custom_components.mtec.models import (
     BatteryReading,
     Energies,
     Inverter,
+    InverterReading,
     PhaseReading,
     StationReading,
     UsageRow,
@@ -161,6 +162,137 @@ async def test_day_curves_do_not_ask_for_a_month_each(http: aiohttp.ClientSessio
         assert summary.bought == near(model.day(day).import_, 0.006)
         assert summary.total == near(model.day(day).pv, 0.006)
     assert sum(call.query.get("durationType") == "2" for call in simulator.requests) == 1
+
+
+# How often an inverter is asked, and for what
+
+
+def asked_names(simulator: PortalSimulator) -> list[int]:
+    """Return for how many names each request asked an inverter."""
+    bodies = [call.body for call in simulator.requests if call.path.endswith("queryRealTimeData")]
+    return [len(body["iecPath"]) for body in bodies if isinstance(body, dict)]
+
+
+async def polled(client: Client, simulator: PortalSimulator, minutes: int) -> list[InverterReading]:
+    """Return the readings of the house's inverter at each of these minutes."""
+    readings = []
+    for _ in range(minutes):
+        readings.append(await client.inverter_reading(HOUSE.station_id, HOUSE.inverters[0].serial))
+        simulator.clock.advance(timedelta(minutes=1))
+    return readings
+
+
+@GENERATION2
+async def test_an_inverter_is_asked_when_a_new_point_is_due(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """Its points are five minutes apart: what is polled in between is the same reading, of the same moment."""
+    client = client_of(http, simulator)
+    simulator.clock.set(NOON.replace(minute=0, second=20))
+    readings = await polled(client, simulator, 30)
+    assert len(asked_names(simulator)) == 6
+    assert len({id(reading) for reading in readings}) == 6
+    plant = plant_of(HOUSE, simulator.seed)
+    share = [plant.power(NOON.replace(minute=minute - minute % 5, second=0)) for minute in range(30)]
+    assert [reading.pv_power for reading in readings] == [near(powers.pv, 0.6) for powers in share]
+
+
+@GENERATION2
+async def test_a_point_that_is_late_is_asked_for_at_each_poll(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """And once it has been missing for a quarter of an hour, every five minutes."""
+    point = {"dataTime": int(NOON.timestamp()) * 1000, "data": {"pac": 1}}
+    asked = []
+    async with odd_portal(lambda _: success([point]), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        await client.sign_in()
+        for minute in range(30):
+            before = len(portal.paths)
+            await client.inverter_reading("1", "A")
+            if len(portal.paths) > before:
+                asked.append(minute)
+            simulator.clock.advance(timedelta(minutes=1))
+    assert asked == [0, *range(5, 16), 20, 25]
+
+
+@GENERATION2
+async def test_a_point_of_the_future_is_no_reason_to_wait_for_it(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """The portal's clock may be wrong."""
+    point = {"dataTime": int((NOON + timedelta(hours=5)).timestamp()) * 1000, "data": {"pac": 1}}
+    async with odd_portal(lambda _: success([point]), login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        for _ in range(20):
+            await client.inverter_reading("1", "A")
+            simulator.clock.advance(timedelta(minutes=1))
+        assert len(portal.paths) == 1 + 4
+
+
+@GENERATION2
+async def test_only_names_that_ever_had_a_value_are_asked_for_and_all_each_hour(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    client = client_of(http, simulator)
+    simulator.clock.set(NOON.replace(minute=0, second=20))
+    readings = await polled(client, simulator, 181)
+    names = asked_names(simulator)
+    everything = names[0]
+    assert everything == max(names) > 99
+    assert [number for number, count in enumerate(names) if count == everything] == [0, 12, 24, 36]
+    assert set(names[1:12]) == {names[1]}
+    assert names[1] < everything
+    of_known, of_all = readings[59], readings[60]
+    assert of_all.strings.keys() == of_known.strings.keys() != set()
+    assert of_all.temperatures.keys() == of_known.temperatures.keys() != set()
+
+
+@GENERATION2
+async def test_a_name_that_gets_a_value_later_is_read_within_an_hour(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    def answer(request: web.Request) -> Any:
+        now = simulator.clock.now()
+        soh = {"soh": 97, "batteryV": 52} if now >= NOON + timedelta(minutes=10) else {}
+        return success([{"dataTime": int(now.timestamp()) * 1000, "data": {"pac": 1, **soh}}])
+
+    async with odd_portal(answer, login=signed_in) as portal:
+        client = odd_client(http, portal.url)
+        simulator.clock.set(NOON)
+        found: list[float | None] = []
+        for _ in range(14):
+            found.append((await client.inverter_reading("1", "A")).battery.state_of_health)
+            simulator.clock.advance(timedelta(minutes=5))
+    assert found[0] is None
+    assert found[12:] == [97, 97]
+
+
+@GENERATION2
+@pytest.mark.parametrize("jump", [timedelta(hours=1), -timedelta(minutes=1), -timedelta(days=1)])
+async def test_an_inverter_is_asked_after_the_clock_was_set(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, jump: timedelta
+) -> None:
+    client = client_of(http, simulator)
+    await polled(client, simulator, 2)
+    assert len(asked_names(simulator)) == 1
+    simulator.clock.set(NOON + jump)
+    await polled(client, simulator, 1)
+    assert len(asked_names(simulator)) == 2
+
+
+@GENERATION2
+async def test_an_inverter_is_asked_again_after_an_error(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    """The last reading is none in its place: that it is old has to be known."""
+    client = client_of(http, simulator)
+    await polled(client, simulator, 1)
+    simulator.clock.advance(timedelta(minutes=5))
+    simulator.faults.add("malformed", times=1)
+    with pytest.raises(ResponseError):
+        await polled(client, simulator, 1)
+    assert (await polled(client, simulator, 1))[0].power is not None
 
 
 # Its session
@@ -695,6 +827,8 @@ async def test_a_client_follows_the_portal(
         for now in (after, before, after):
             # As if some time had passed: logins are limited.
             client.connection._auth.budget.left = 3
+            for api in client.connection._apis:
+                vars(api).get("_polls", {}).clear()
             simulator.speaks = {now}
             assert await ask(client, question) == answer
             assert client.api_version == now

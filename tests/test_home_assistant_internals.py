@@ -72,7 +72,7 @@ async def _loaded(hass: HomeAssistant) -> None:
     await hass.config.async_set_time_zone("Europe/Berlin")
     for component in ("sensor", "binary_sensor", "energy"):
         assert await async_setup_component(hass, component, {})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ async def _load_account(
     entry = MockConfigEntry(domain=DOMAIN, entry_id=ENTRY_ID, title=FAMILY, unique_id=FAMILY, data=data)
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     return entry
 
 

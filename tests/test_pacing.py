@@ -24,6 +24,8 @@ from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
+    BURST,
+    BURST_PAUSE,
     FIRST_BACKOFF,
     LONGEST_BACKOFF,
     PAUSE,
@@ -94,11 +96,60 @@ async def test_one_at_a_time_with_a_pause_and_a_maximum_a_minute(
     calls = simulator.requests
     assert len(calls) >= 92
     assert {call.code for call in calls} == {"1000000"}
-    for before, after in pairwise(calls):
-        assert before.ended is not None
-        assert after.started - before.ended >= PAUSE - 1e-6
+    pauses = _pauses(calls)
+    assert min(pauses) >= BURST_PAUSE - 1e-6
+    minutes = (calls[-1].started - calls[0].started) / 60
+    assert sum(pause < PAUSE - 1e-6 for pause in pauses) <= BURST + minutes * REQUESTS_A_MINUTE
     assert most_in(calls, 60) <= REQUESTS_A_MINUTE
     assert most_in(calls, 60) > REQUESTS_A_MINUTE * 0.6
+
+
+def _pauses(calls: list[Call]) -> list[float]:
+    """Return the seconds between the end of each request and the start of the next."""
+    return [after.started - before.ended for before, after in pairwise(calls) if before.ended is not None]
+
+
+async def test_burst_is_quick_and_the_minute_keeps_its_budget(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """What a home asks for at its start takes little longer than the portal's answers; then there is nothing left."""
+    client = _family(http, simulator, RateLimiter())
+    for _ in range(3):
+        simulator.requests.clear()
+        for _ in range(50):
+            await client.stations()
+        calls = simulator.requests
+        assert calls[BURST - 1].started - calls[0].started < BURST * (BURST_PAUSE + 0.1)
+        pauses = _pauses(calls)
+        assert min(pauses) >= BURST_PAUSE - 1e-6
+        assert sum(pause < PAUSE - 1e-6 for pause in pauses[: REQUESTS_A_MINUTE - 1]) <= BURST + 2
+        assert most_in(calls, 60) == REQUESTS_A_MINUTE
+        # A pause of a minute fills the bucket again.
+        freezer.tick(60)
+
+
+async def test_burst_is_for_the_foreground(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    """A long job keeps its pauses, and takes nothing from what the next poll may ask for quickly."""
+    limiter = RateLimiter()
+    client = _family(http, simulator, limiter)
+    await client.sign_in()
+    for _ in range(12):
+        await Client(client.connection, background=True).inverters(HOUSE.station_id)
+    for _ in range(10):
+        await client.stations()
+    pauses = _pauses(simulator.requests)
+    assert min(pauses[:12]) >= PAUSE - 1e-6
+    assert max(pauses[12:]) < PAUSE / 2
+
+
+async def test_burst_waits_for_the_time_that_a_busy_portal_asked_for(
+    http: aiohttp.ClientSession, simulator: PortalSimulator
+) -> None:
+    client = _family(http, simulator, RateLimiter())
+    await client.sign_in()
+    simulator.faults.add("busy", times=1)
+    await client.stations()
+    assert max(_pauses(simulator.requests)) >= FIRST_BACKOFF
 
 
 async def test_polling_goes_first_while_a_job_runs(
@@ -286,7 +337,7 @@ async def test_pause_after_a_request_that_failed(
     assert before.faults == (fault,)
     assert before.ended is not None
     # A connection that hangs is given up by the client before the portal ends it.
-    assert after.started - min(before.ended, before.started + 30) >= PAUSE - 1e-6
+    assert after.started - min(before.ended, before.started + 30) >= BURST_PAUSE - 1e-6
 
 
 async def test_two_entries_on_the_same_portal_share_one_pace(home: Home, set_up: SetUp) -> None:
@@ -331,7 +382,7 @@ async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> 
     simulator.accounts[FAMILY].stations[:] = _barns(24)
     entry = await set_up(FAMILY)
     interval = entry.runtime_data.interval
-    assert interval == timedelta(seconds=106)
+    assert interval == timedelta(seconds=116)
     await home.poll(5, after=interval)
     await home.poll(2, after=timedelta(hours=1))
     assert home.said("not to crowd the portal") == 1
@@ -340,7 +391,7 @@ async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> 
 
     # A second account of that portal shares what there is.
     barn = await set_up("barn@example.com")
-    assert barn.runtime_data.interval > timedelta(seconds=106)
+    assert barn.runtime_data.interval > timedelta(seconds=116)
 
 
 @pytest.mark.parametrize("seconds", [30, 60, 3600])

@@ -141,13 +141,13 @@ async def set_up_anyhow(hass: HomeAssistant, simulator: PortalSimulator) -> Mock
     )
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     return entry
 
 
 async def diagnostics_of(hass: HomeAssistant, web: ClientSessionGenerator, entry: MockConfigEntry) -> Any:
     assert await async_setup_component(hass, "diagnostics", {})
-    await hass.async_block_till_done()
+    await hass.async_block_till_done(wait_background_tasks=True)
     return await get_diagnostics_for_config_entry(hass, web, entry)
 
 
@@ -197,7 +197,7 @@ async def test_nothing_personal_after_the_set_up(
     for _ in range(5):
         spoil(simulator, personal(random, 0.3, said, SURROGATES))
         await entry.runtime_data.async_refresh()
-        await hass.async_block_till_done()
+        await hass.async_block_till_done(wait_background_tasks=True)
         found = await diagnostics_of(hass, hass_client, entry)
         assert seen_of(said, found) == set()
     assert len(said) > 50

@@ -77,8 +77,8 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
             self._count(error)
             if self.last_update_success and self.failed_polls <= GRACE_POLLS:
                 return self.data
-            if self.data is None and self.failed_polls == 1:
-                # DataUpdateCoordinator tells of no failure before the first success. An energy sensor waits for either.
+            if not self.last_update_success:
+                # DataUpdateCoordinator reports the first failure alone. Energy sensors wait for each attempt.
                 self.async_update_listeners()
             # The account logs which of its coordinators fail: only one line if all do. DataUpdateCoordinator logs
             # changes of this attribute alone.

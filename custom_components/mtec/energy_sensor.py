@@ -137,8 +137,15 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
 
     @callback
     @override
+    def _handle_coordinator_update(self) -> None:
+        # If the daily energies are due in this poll, they come first: they tell of which day they are.
+        if self._daily_energies is None or not self._daily_energies.is_due:
+            super()._handle_coordinator_update()
+
+    @callback
+    @override
     def _handle_other_update(self) -> None:
-        self._handle_coordinator_update()
+        super()._handle_coordinator_update()
 
     @callback
     @override
@@ -153,9 +160,6 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         """Yield readings in kWh, each with the time it was asked for, and its day if the source reports it."""
         if daily := [*self._readings_by_day()]:
             yield from daily
-            return
-        # Until the daily energies have been asked for, it is not known whether they have this one.
-        if self.entity_description.row_energy is not None and _is_unread(self._daily_energies):
             return
         description, coordinator = self.entity_description, self.coordinator
         reading, read_at = coordinator.reading, coordinator.read_at
@@ -177,17 +181,17 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
             yield from ((value, at, day) for value, day in dated_readings(*query))
 
 
-def _is_unread(coordinator: MtecCoordinator[Any] | None) -> bool:
-    """Return whether something has never been read, and has not failed either."""
-    return coordinator is not None and coordinator.reading is None and coordinator.error is None
-
-
 def _is_supported(
     description: MtecEnergyDescription[Any],
     coordinator: MtecCoordinator[Any],
     daily_energies: MtecCoordinator[DailyEnergies] | None = None,
 ) -> bool:
-    """Return whether the plant has an energy. Without the hardware there is no value, or it is always 0."""
+    """Return whether the plant has an energy. Without the hardware there is no value, or it is always 0.
+
+    Before the first attempt to read the daily energies it is not known which of them there are.
+    """
+    if daily_energies is not None and daily_energies.reading is None and daily_energies.error is None:
+        return False
     if coordinator.reading is not None and description.value_fn(coordinator.reading) is not None:
         return True
     energies = None if daily_energies is None else daily_energies.reading

@@ -43,6 +43,9 @@ _GRID = 206
 _STRINGS = 502
 """`labelId` of the nodes of a device."""
 
+_NO_PHASE = PhaseReading()
+_NO_STRING = StringReading()
+
 _CELSIUS = ("℃", "°C")
 """Both spellings of the unit of a temperature."""
 
@@ -228,9 +231,10 @@ def _node_power(nodes: Mapping[str, Any], name: str) -> float | None:
 
 def _signed_node_power(nodes: Mapping[str, Any], name: str) -> float | None:
     """Return the power of a node from its magnitude and direction, None if either is missing."""
-    power = _node_power(nodes, name)
+    if not (power := _node_power(nodes, name)):
+        return power
     direction = values.number(mapping(nodes.get(name)).get("flowDirection"))
-    if not power or direction in _NOT_FEED_IN:
+    if direction in _NOT_FEED_IN:
         return power
     return -abs(power) if direction == _FEED_IN else None
 
@@ -243,7 +247,7 @@ def _phases(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[int, Phas
             current=_cell_number(fields.get(f"Igrid_Phase{letter}")),
             grid_power=_cell_power(fields.get(f"PmeterPhase{letter}")),
         )
-        if phase != PhaseReading():
+        if phase != _NO_PHASE:
             yield number, phase
 
 
@@ -263,9 +267,9 @@ def _is_temperature(cell: Mapping[str, Any]) -> bool:
     return unit.endswith(_CELSIUS)
 
 
-def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading]]:
-    for position, row in enumerate(rows, start=1):
-        cells = list(_cells(row))
+def _strings(string_rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading]]:
+    for position, row in enumerate(string_rows, start=1):
+        cells = _cells(row)
         name = next((values.text(cell.get("value")) for cell in cells if not cell.get("field")), None)
         number = values.ordinal((name or "").removeprefix("PV"))
         fields = {str(cell.get("field"))[:1].lower(): cell for cell in cells if cell.get("field")}
@@ -274,23 +278,19 @@ def _strings(rows: list[Mapping[str, Any]]) -> Iterator[tuple[int, StringReading
             voltage=_cell_number(fields.get("v")),
             current=_cell_number(fields.get("i")),
         )
-        if string != StringReading():
+        if string != _NO_STRING:
             yield position if number is None else number, string
 
 
 def _cell_number(cell: Mapping[str, Any] | None) -> float | None:
-    return values.number((cell or {}).get("value"))
+    return None if cell is None else values.number(cell.get("value"))
 
 
 def _cell_power(cell: Mapping[str, Any] | None) -> float | None:
     """Return the power in W of a cell; without a unit it is in kW."""
-    cell = cell or {}
-    return values.power(cell.get("value"), values.text(cell.get("unit")) or "kW")
+    return None if cell is None else values.power(cell.get("value"), values.text(cell.get("unit")) or "kW")
 
 
-def _cells(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the cells of a row, which is a cell itself or an object of cells."""
-    if "field" in row:
-        yield row
-    else:
-        yield from (cell for cell in row.values() if isinstance(cell, dict))
+def _cells(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the cells of a row, which is a cell itself or an object of cells."""
+    return [row] if "field" in row else rows(list(row.values()))

@@ -4,7 +4,8 @@ The names are the portal's own, typos included. They were observed on the sister
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import count
 from typing import Any
@@ -79,6 +80,9 @@ _TEMPERATURES = {number: f"temperature{number}" for number in range(1, 5)}
 _FAULTS = {number: f"faultFlag{number}" for number in range(1, 4)}
 _WARNINGS = {number: f"warnFlag{number}" for number in range(1, 4)}
 _STRINGS = range(1, 11)
+_NO_PHASE = PhaseReading()
+_NO_STRING = StringReading()
+_NO_BACKUP = BackupReading()
 _INVERTER_POWERS = {letter: (f"invt{letter}P", f"activePower{letter}") for letter in PHASES.values()}
 """Alternative names of an inverter's power on a phase, preferred first."""
 
@@ -93,6 +97,13 @@ _IEC_PATH = (
     *(name for table in (_TEMPERATURES, _FAULTS, _WARNINGS) for name in table.values()),
 )
 """All names that are requested of an inverter."""
+
+_STEP = timedelta(minutes=5)
+"""The time between two points of an inverter."""
+_LATE_AFTER = 3 * _STEP
+"""After this time without a new point the inverter is not expected to send soon."""
+_ALL_NAMES_EVERY = timedelta(hours=1)
+"""A name that never had a value may get one: a battery is added, or the sun rises."""
 
 _WORK_STATUS: Mapping[int | None, WorkStatus] = dict(enumerate(WorkStatus))
 _BATTERY_MODE: Mapping[int | None, BatteryMode] = dict(enumerate(BatteryMode))
@@ -120,6 +131,7 @@ class ApiV2:
         self.device_ids: Mapping[str, str] = {}
         self.power_units: dict[str, str] = {}
         self._stations_with_inverters: set[str] = set()
+        self._polls: dict[tuple[str, str], _InverterPoll] = {}
 
     def login(self, credentials: Credentials | None) -> Request:
         """Return the login request. Raises ResponseError for the demo account: none is known."""
@@ -209,15 +221,22 @@ class ApiV2:
         )
 
     async def inverter_reading(self, send: Send, station_id: str, serial_number: str) -> InverterReading:
-        """Return the values of an inverter now: the newest ones of today."""
+        """Return the values of an inverter now: the newest ones of today.
+
+        The portal is asked only if it may have a newer point than that of the last reading.
+        """
         now = _now(self._time_zone)
+        poll = self._polls.setdefault((station_id, serial_number), _InverterPoll())
+        if poll.reading is not None and not poll.is_due(now):
+            return poll.reading
+        names = poll.names(now)
         data = await send(
             _post(
                 "core/curve/device/queryRealTimeData",
                 {
                     "deviceSn": serial_number,
                     "stationId": station_id,
-                    "iecPath": list(_IEC_PATH),
+                    "iecPath": names,
                     "time": now.date().isoformat(),
                     "timeZoneOffset": round((now.utcoffset() or timedelta()).total_seconds() / 60),
                 },
@@ -226,26 +245,11 @@ class ApiV2:
         points = _newest_first([] if data is None else required_rows(data))
         if serial_number not in self.power_units and (unit := _unit_of_powers(points)):
             self.power_units[serial_number] = unit
-        newest = _Newest(points, self.power_units.get(serial_number, _DEFAULT_POWER_UNIT))
-        battery = newest.battery()
-        return InverterReading(
-            battery=battery,
-            phases=dict(newest.phases()),
-            strings=dict(newest.strings()),
-            temperatures=newest.numbers(_TEMPERATURES),
-            power=newest.power("pac"),
-            pv_power=newest.power("ppvInput"),
-            grid_power=newest.power("pmeterTotal"),
-            grid_frequency=newest.number("fgrid"),
-            work_status=_WORK_STATUS.get(newest.code("workStatus")),
-            backup_power=newest.power("totalBackupP"),
-            backup_phases=dict(newest.backup_phases()),
-            today=newest.energies(_TODAY, has_battery=battery != BatteryReading()),
-            total=newest.energies(_TOTAL, has_battery=battery != BatteryReading()),
-            faults=newest.codes(_FAULTS),
-            warnings=newest.codes(_WARNINGS),
-            measured=newest.measured(_TODAY, self._time_zone),
-        )
+        newest = _Newest(points, names, self.power_units.get(serial_number, _DEFAULT_POWER_UNIT))
+        measured_at = values.moment(points[0].get("dataTime"), self._time_zone) if points else None
+        poll.record(now, measured_at, newest.names, all_names=len(names) == len(_IEC_PATH))
+        poll.reading = newest.reading(self._time_zone)
+        return poll.reading
 
     async def day_usage(self, send: Send, station_id: str, day: date, offset: int) -> DayUsage:
         """Return the 24 hours from midnight at `offset` minutes east of UTC, without a summary."""
@@ -392,20 +396,91 @@ def _unit_of_string(data: Mapping[str, Any], number: int) -> str | None:
     return next((unit for unit, ratio in matching.items() if 1 / _UNIT_TOLERANCE <= ratio <= _UNIT_TOLERANCE), None)
 
 
+@dataclass(slots=True)
+class _InverterPoll:
+    """When an inverter is asked for its values, and for which of them.
+
+    `reading` is the last one, and `due` the moment from which the portal may have a newer one.
+    """
+
+    reading: InverterReading | None = None
+    asked: datetime | None = None
+    due: datetime | None = None
+    asked_for_all: datetime | None = None
+    known_names: set[str] = field(default_factory=set)
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether the last reading may be out of date: by its age, a new day, or a clock that was put back."""
+        if self.asked is None or self.due is None:
+            return True
+        return now.date() != self.asked.date() or not self.asked <= now < self.due
+
+    def names(self, now: datetime) -> list[str]:
+        """Return the names to ask for: those that ever had a value, and once an hour all."""
+        since = None if self.asked_for_all is None else now - self.asked_for_all
+        if not self.known_names or since is None or not timedelta() <= since < _ALL_NAMES_EVERY:
+            return list(_IEC_PATH)
+        return [name for name in _IEC_PATH if name in self.known_names]
+
+    def record(self, now: datetime, measured: datetime | None, names: Collection[str], *, all_names: bool) -> None:
+        """Record an answer, with the moment of its newest point and the names that have a value."""
+        self.asked = now
+        self.known_names |= names
+        if all_names:
+            self.asked_for_all = now
+        if measured is None:
+            self.due = None
+        elif now < measured + _LATE_AFTER:
+            # A point that is due may be late: then every poll asks for it.
+            self.due = min(measured, now) + _STEP
+        else:
+            # The inverter has stopped sending, as some do at night.
+            self.due = now + _STEP
+
+
 class _Newest:
     """The newest value of each name in the points of a day; a point may lack names."""
 
-    def __init__(self, points: list[Mapping[str, Any]], power_unit: str) -> None:
+    def __init__(self, points: list[Mapping[str, Any]], names: Iterable[str], power_unit: str) -> None:
         self._fields: dict[str, Any] = {}
         self._stamps: dict[str, Any] = {}
         self._power_unit = power_unit
-        missing = set(_IEC_PATH)
+        missing = set(names)
         for point in points:
+            if not missing:
+                break
             data = mapping(point.get("data"))
             found = {name: data[name] for name in missing if data.get(name) is not None and _is_value(data[name])}
             self._fields |= found
             self._stamps |= dict.fromkeys(found, point.get("dataTime"))
             missing -= found.keys()
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names that have a value."""
+        return self._fields.keys()
+
+    def reading(self, time_zone: tzinfo) -> InverterReading:
+        """Return the values as a reading."""
+        battery = self.battery()
+        return InverterReading(
+            battery=battery,
+            phases=dict(self.phases()),
+            strings=dict(self.strings()),
+            temperatures=self.numbers(_TEMPERATURES),
+            power=self.power("pac"),
+            pv_power=self.power("ppvInput"),
+            grid_power=self.power("pmeterTotal"),
+            grid_frequency=self.number("fgrid"),
+            work_status=_WORK_STATUS.get(self.code("workStatus")),
+            backup_power=self.power("totalBackupP"),
+            backup_phases=dict(self.backup_phases()),
+            today=self.energies(_TODAY, has_battery=battery != BatteryReading()),
+            total=self.energies(_TOTAL, has_battery=battery != BatteryReading()),
+            faults=self.codes(_FAULTS),
+            warnings=self.codes(_WARNINGS),
+            measured=self.measured(_TODAY, time_zone),
+        )
 
     def number(self, name: str) -> float | None:
         return values.number(self._fields.get(name))
@@ -462,7 +537,7 @@ class _Newest:
                 current=self.number(f"igridPhase{letter}"),
                 grid_power=self.power(f"pmeterPhase{letter}"),
             )
-            if phase != PhaseReading():
+            if phase != _NO_PHASE:
                 yield number, phase
 
     def backup_phases(self) -> Iterator[tuple[int, BackupReading]]:
@@ -473,7 +548,7 @@ class _Newest:
                 current=self.number(f"backup{letter}I"),
                 frequency=self.number(f"backup{letter}F"),
             )
-            if phase != BackupReading():
+            if phase != _NO_BACKUP:
                 yield number, phase
 
     def strings(self) -> Iterator[tuple[int, StringReading]]:
@@ -483,7 +558,7 @@ class _Newest:
                 voltage=self.number(f"vpv{number}"),
                 current=self.number(f"ipv{number}"),
             )
-            if string != StringReading():
+            if string != _NO_STRING:
                 yield number, string
 
 

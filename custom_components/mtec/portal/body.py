@@ -8,6 +8,7 @@ from typing import Any, Final
 import zlib
 
 import aiohttp
+import orjson
 
 from custom_components.mtec.sources import ResponseError, SourceConnectionError
 
@@ -25,6 +26,8 @@ ACCEPT_ENCODING: Final = "gzip, deflate"
 
 _LARGE = 64 * 1024
 """A body with more bytes is parsed in a thread."""
+_LARGEST_QUICK = 2 * 1024 * 1024
+"""Maximum bytes that are parsed by orjson, which needs twelve times as much memory meanwhile."""
 
 _ZLIB_METHOD = 8
 """The lower half of the first byte of deflated data with a zlib header, which some servers leave out."""
@@ -41,7 +44,7 @@ _NO_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^\[\]{}"]++', re.DOTALL)
 class Body:
     """The body of a response. `tree` is the parsed JSON if `is_json`.
 
-    `is_page` is whether it looks like HTML. `size` is in bytes.
+    `is_page` is whether what is not JSON looks like HTML. `size` is in bytes.
     """
 
     size: int
@@ -106,14 +109,25 @@ def _decompress(packed: bytes, encoding: str) -> bytes:
 
 
 def _parse(raw: bytes) -> Body:
-    body = Body(size=len(raw), is_page=raw.lstrip()[:1] == b"<")
+    try:
+        if len(raw) <= _LARGEST_QUICK:
+            return Body(size=len(raw), is_json=True, tree=orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        # The error holds a copy of the body, which is free after this.
+        pass
+    return _parse_leniently(raw)
+
+
+def _parse_leniently(raw: bytes) -> Body:
+    """Parse a body that is very large, in another encoding, with half a surrogate pair, or a page."""
+    page = Body(size=len(raw), is_page=raw.lstrip()[:1] == b"<")
     try:
         text = encodable(raw.decode(json.detect_encoding(raw), "surrogatepass"))
-        if _is_too_deep(text):
-            return body
+        if page.is_page or _is_too_deep(text):
+            return page
         tree = json.loads(_SURROGATES.sub(lambda found: found[1] or "\\ufffd", text))
     except ValueError, RecursionError:
-        return body
+        return page
     return Body(size=len(raw), is_json=True, tree=tree)
 
 

@@ -19,7 +19,7 @@ from custom_components.mtec.models import (
 )
 from custom_components.mtec.sources import AuthenticationError, BusyError, ResponseError, SourceError
 
-from .api import Api, Request, Send
+from .api import Answer, Api, Request, Send
 from .api_v1 import ApiV1
 from .api_v2 import ApiV2
 from .auth import Auth, Credentials, Login
@@ -31,6 +31,12 @@ from .transport import ApiVersionChangedError, TokenExpiredError, Transport
 
 PORTAL_URL: Final = "https://energybutler.mtec-portal.com"
 """M-TEC's own portal."""
+
+API_VERSIONS: Final = (ApiV1, ApiV2)
+
+
+class OtherVersionError(Exception):
+    """The portal turned out to answer in another version of the API."""
 
 
 class Connection:
@@ -55,7 +61,7 @@ class Connection:
         self._limiter = rate_limiter or RateLimiter()
         self._auth = Auth(credentials, self._limiter.login_budget("" if credentials is None else credentials.email))
         self._transport = Transport(http, url, self._limiter, self._auth.secrets)
-        apis: tuple[Api, ...] = (ApiV1(time_zone), ApiV2(time_zone))
+        apis: list[Api] = [version(time_zone) for version in API_VERSIONS]
         self._apis = sorted(apis, key=lambda api: api.version != api_version)
         self._api: Api | None = None
         self._known_version = api_version
@@ -86,77 +92,63 @@ class Connection:
         self._auth.budget.forget_refusals()
         await self._auth.renew_now(self._auth.token, partial(self._detect, asked=True))
 
-    async def call[AnswerT](
-        self, question: Callable[[Api, Send], Awaitable[AnswerT]], *, background: bool = False
-    ) -> AnswerT:
-        """Return the answer to a question, asked again if the portal has changed the version of its API meanwhile.
+    async def request(self, api: Api, request: Request, *, background: bool) -> Any:
+        """Return the `data` of the answer to a request. A background request waits while others poll.
 
-        A background question waits while others poll. Raises SourceError.
+        It is repeated once with a new token, and once if the portal is busy for a short time only. Raises SourceError.
+        Raises OtherVersionError if the portal answers in another version than `api`.
         """
-        for _ in self._apis:
-            api = self.api
+        stale: str | None = None
+        was_busy = False
+        while True:
             try:
-                return await question(api, partial(self._request, api, background=background))
-            except ApiVersionChangedError:
-                continue
-        raise ResponseError("The portal speaks one generation of its API and then another")
+                token = await self._token(api, stale)
+                answer = await self._transport.send(api, request, token, background=background)
+            except BusyError as error:
+                if was_busy or not (background or self._is_short(error)):
+                    raise
+                was_busy = True
+            except (TokenExpiredError, ApiVersionChangedError) as error:
+                if stale is not None or not await self._is_refused(token, error, background=background):
+                    raise ResponseError(str(error)) from error
+                stale = token
+            else:
+                self._keep_renewed(api, answer, token)
+                return answer.data
 
-    async def _request(self, api: Api, request: Request, *, background: bool) -> Any:
-        """Return the `data` of the answer to a request. Retry once if the portal is busy for a short time only.
+    def _is_short(self, error: BusyError) -> bool:
+        """Return whether a person can wait until the portal is not busy any more."""
+        return max(self._limiter.backoff_remaining, error.retry_after or 0.0) <= PATIENCE
 
-        Raises SourceError. Raises ApiVersionChangedError if the portal answers in another version than `api`.
-        """
-        try:
-            return await self._request_signed_in(api, request, background=background)
-        except BusyError as error:
-            if not background and max(self._limiter.backoff_remaining, error.retry_after or 0.0) > PATIENCE:
-                raise
-        return await self._request_signed_in(api, request, background=background)
-
-    async def _request_signed_in(self, api: Api, request: Request, *, background: bool) -> Any:
-        """Return the `data` of the answer to a request, with a new token if the portal does not know the old one."""
-        token = await self._token(api)
-        try:
-            return await self._send(api, request, token, background=background)
-        except TokenExpiredError:
-            pass
-        except ApiVersionChangedError as error:
-            if await self._is_alive(token, background=background):
-                raise ResponseError(str(error)) from error
-        token = await self._token(api, stale=token)
-        try:
-            return await self._send(api, request, token, background=background)
-        except TokenExpiredError as error:
-            raise ResponseError(f"The portal refuses a token it has just issued: {error}") from error
-        except ApiVersionChangedError as error:
-            raise ResponseError(str(error)) from error
-
-    async def _send(self, api: Api, request: Request, token: str, *, background: bool) -> Any:
-        answer = await self._transport.send(api, request, token, background=background)
+    def _keep_renewed(self, api: Api, answer: Answer, token: str) -> None:
+        """Keep the token by which an answer replaces that of its request."""
         if renewed := api.renewed_token(answer):
             self._auth.replace(token, renewed)
-        return answer.data
 
-    async def _is_alive(self, token: str, *, background: bool) -> bool:
-        """Return whether the portal still answers in the current version of the API and knows the token.
+    async def _is_refused(self, token: str, error: Exception, *, background: bool) -> bool:
+        """Return whether an error means that a new token is needed, maybe of another version of the API.
 
         A page in place of an answer can mean an expired session, another version, or an error of that request alone.
         """
+        if isinstance(error, TokenExpiredError):
+            return True
+        api = self.api
         try:
-            await self._send(self.api, self.api.alive(), token, background=background)
+            answer = await self._transport.send(api, api.alive(), token, background=background)
         except TokenExpiredError, ApiVersionChangedError:
-            return False
+            return True
         except ResponseError:
-            pass
-        return True
+            return False
+        self._keep_renewed(api, answer, token)
+        return False
 
-    async def _token(self, api: Api, *, stale: str | None = None) -> str:
-        """Return a token other than `stale`. Raises ApiVersionChangedError if it is for another version than `api`."""
+    async def _token(self, api: Api, stale: str | None) -> str:
+        """Return a token other than `stale`. Raises OtherVersionError if it is for another version than `api`."""
         token = self._auth.token if stale is None else None
         if token is None:
             token = await self._auth.renew(stale, partial(self._detect, asked=False))
         if api is not self._api:
-            raise ApiVersionChangedError("The portal answers in another version of its API")
+            raise OtherVersionError
         return token
 
     async def _detect(self, *, asked: bool) -> Login:
@@ -340,7 +332,14 @@ class Client:
         return await self._call(lambda api, send: api.usage_rows(send, station_id, period, offset))
 
     async def _call[AnswerT](self, question: Callable[[Api, Send], Awaitable[AnswerT]]) -> AnswerT:
-        return await self.connection.call(question, background=self._background)
+        """Return the answer to a question, asked again if the portal has changed the version of its API meanwhile."""
+        for _ in API_VERSIONS:
+            api = self.connection.api
+            try:
+                return await question(api, partial(self.connection.request, api, background=self._background))
+            except OtherVersionError:
+                continue
+        raise ResponseError("The portal speaks one generation of its API and then another")
 
     def _offset(self, day: date) -> int:
         """Return the minutes east of UTC at the day's midnight."""

@@ -15,6 +15,20 @@ DAY = 1
 
 PHASES = {1: "A", 2: "B", 3: "C"}
 
+_ENERGIES = {
+    "consumption": "eusetotal",
+    "pv": "eTotal",
+    "battery_discharge": "ebatteryDischarge",
+    "battery_charge": "ebatteryCharge",
+    "grid_import": "ebuytotal",
+    "grid_export": "eselltotal",
+}
+"""The names of a row's energies by our own."""
+_NO_ENERGIES = dict.fromkeys(_ENERGIES)
+_POWERS = {"consumption_power": "loadPower", "grid_power": "pMeter", "pv_power": "power", "battery_power": "battery"}
+"""The names of a curve point's powers by our own."""
+_NO_READINGS = dict.fromkeys((*_POWERS, "state_of_charge"))
+
 _CONSUMPTION_SINCE = date(2023, 3, 7)
 """Before this day the portal did not record the consumption and sends 0.0."""
 
@@ -86,16 +100,10 @@ def usage_rows(data: Any, period: Period, time_zone: tzinfo) -> list[UsageRow]:
 def _usage_row(row: Mapping[str, Any], period: Period, time_zone: tzinfo) -> UsageRow | None:
     if (begins := period.row_start(_stamp(row, "date", "dateStamp"), time_zone)) is None:
         raise ResponseError("The portal sent a usage row without a date that makes sense")
-    consumption = values.number(row.get("eusetotal"))
-    energies = {
-        "consumption": None if consumption == 0 and begins < _CONSUMPTION_SINCE else consumption,
-        "pv": values.number(row.get("eTotal")),
-        "battery_discharge": values.number(row.get("ebatteryDischarge")),
-        "battery_charge": values.number(row.get("ebatteryCharge")),
-        "grid_import": values.number(row.get("ebuytotal")),
-        "grid_export": values.number(row.get("eselltotal")),
-    }
-    return UsageRow(start=begins, **energies) if any(value is not None for value in energies.values()) else None
+    energies = {field: values.number(row.get(name)) for field, name in _ENERGIES.items()}
+    if energies["consumption"] == 0 and begins < _CONSUMPTION_SINCE:
+        energies["consumption"] = None
+    return None if energies == _NO_ENERGIES else UsageRow(start=begins, **energies)
 
 
 def curve_points(data: Any, offset: int, time_zone: tzinfo) -> tuple[CurvePoint, ...]:
@@ -109,21 +117,19 @@ def _curve_point(row: Mapping[str, Any], requested: tzinfo, time_zone: tzinfo) -
     start = values.moment(_stamp(row, "dateStamp", "date"), requested)
     if start is None:
         raise ResponseError("The portal sent a point of a curve without a moment that makes sense")
-    readings = {
-        "consumption_power": values.power(row.get("loadPower"), "kW"),
-        "grid_power": values.power(row.get("pMeter"), "kW"),
-        "pv_power": values.power(row.get("power"), "kW"),
-        "battery_power": values.power(row.get("battery"), "kW"),
-        "state_of_charge": values.number(row.get("SOC")),
-    }
-    if all(value is None for value in readings.values()):
+    readings = {field: values.power(row.get(name), "kW") for field, name in _POWERS.items()}
+    readings["state_of_charge"] = values.number(row.get("SOC"))
+    if readings == _NO_READINGS:
         return None
     return CurvePoint(start=start.astimezone(time_zone), **readings)
 
 
 def _stamp(row: Mapping[str, Any], *names: str) -> Any:
     """Return the first value that is not None, None if there is none."""
-    return next((row[name] for name in names if row.get(name) is not None), None)
+    for name in names:
+        if (found := row.get(name)) is not None:
+            return found
+    return None
 
 
 def mapping(data: Any) -> Mapping[str, Any]:

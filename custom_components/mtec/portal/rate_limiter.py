@@ -16,6 +16,12 @@ from .login_budget import LoginBudget
 
 PAUSE: Final = 0.5
 """Seconds between the end of a request and the start of the next."""
+BURST: Final = 20
+BURST_PAUSE: Final = 0.1
+"""So many foreground requests at once wait only for this time, and one more for each that the minute allows later.
+
+The start of a home or a dialog asks for much at once, and little after that.
+"""
 
 REQUESTS_A_MINUTE: Final = 30
 BACKGROUND_REQUESTS_A_MINUTE: Final = 20
@@ -46,8 +52,8 @@ class Statistics:
 class RateLimiter:
     """The rate limiter of one portal, shared by all its clients.
 
-    It allows one request at a time, with a pause between two and a maximum per minute, and backs off after a busy
-    answer. Background requests wait while a poll runs in the foreground.
+    It allows one request at a time, with a pause between two and a maximum in any minute, and backs off after a busy
+    answer. Background requests wait while a poll runs in the foreground. `pause` is that after a burst, in seconds.
     """
 
     def __init__(self, pause: float = PAUSE) -> None:
@@ -57,7 +63,9 @@ class RateLimiter:
         self._foreground_polls = 0
         self._no_foreground = asyncio.Event()
         self._no_foreground.set()
-        self._next_start = 0.0
+        self._ended = -pause
+        self._burst = float(BURST)
+        self._burst_updated = monotonic()
         self._starts: deque[float] = deque(maxlen=60 * REQUESTS_A_MINUTE)
         self._backoff_until = 0.0
         self._busy_in_a_row = 0
@@ -134,28 +142,36 @@ class RateLimiter:
         async with self._background if background else nullcontext():
             while True:
                 if background:
-                    await sleep(self._wait(BACKGROUND_REQUESTS_A_MINUTE))
+                    await sleep(self._wait(background=True))
                     await self._no_foreground.wait()
                 async with self._request:
                     if background and self._must_yield():
                         continue
                     if not background and (remaining := self.backoff_remaining) > PATIENCE:
                         raise BusyError("The portal was busy and is left alone for a while", remaining)
-                    await sleep(self._wait(REQUESTS_A_MINUTE))
+                    await sleep(self._wait(background=background))
                     self._starts.append(monotonic())
+                    if not background:
+                        self._burst = max(0.0, self._burst_left() - 1)
+                        self._burst_updated = monotonic()
                     try:
                         yield
                     finally:
-                        self._next_start = monotonic() + self._pause
+                        self._ended = monotonic()
                     return
 
     def _must_yield(self) -> bool:
         """Return whether a background request has to wait again."""
-        return bool(self._foreground_polls) or self._wait(BACKGROUND_REQUESTS_A_MINUTE) > self._pause
+        return bool(self._foreground_polls) or self._wait(background=True) > self._pause
 
-    def _wait(self, requests_a_minute: int) -> float:
+    def _burst_left(self) -> float:
+        """Return how many foreground requests may follow with a short pause."""
+        return min(float(BURST), self._burst + (monotonic() - self._burst_updated) * REQUESTS_A_MINUTE / _MINUTE)
+
+    def _wait(self, *, background: bool) -> float:
         """Return the seconds until the next request may start."""
         now = monotonic()
-        full = len(self._starts) >= requests_a_minute
-        next_in_minute = self._starts[-requests_a_minute] + 60 if full else 0.0
-        return max(0.0, self._next_start - now, next_in_minute - now, self.backoff_remaining)
+        pause = self._pause if background or self._burst_left() < 1 else min(self._pause, BURST_PAUSE)
+        most = BACKGROUND_REQUESTS_A_MINUTE if background else REQUESTS_A_MINUTE
+        next_in_minute = self._starts[-most] + _MINUTE if len(self._starts) >= most else 0.0
+        return max(0.0, self._ended + pause - now, next_in_minute - now, self.backoff_remaining)

@@ -2,7 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 import json
 from typing import Any, Final
@@ -21,16 +21,19 @@ _LONGEST_TEXT = 200
 _MOST_VALUES = 5000
 """Maximum values that are kept of one answer."""
 _LONGEST_SHAPE = 1000
+_KEPT_UNTIL_SHOWN = 16 * 1024
+"""Maximum bytes of an answer that is shortened only when it is shown. Larger ones would take much memory until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastAnswer:
-    """The last answer to a request: `data` as the portal sent it, with long lists shortened."""
+    """The last answer to a request: `data` as the portal sent it, or with long lists shortened."""
 
     at: datetime
     path: str
     question: Mapping[str, Any]
     data: Any
+    is_shortened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +65,32 @@ class RequestLog:
 
     @property
     def answers(self) -> list[LastAnswer]:
-        """The last answers, sorted by path."""
-        return [answer for path in sorted(self._answers) for answer in self._answers[path].values()]
+        """The last answers, shortened, sorted by path."""
+        return [
+            replace(
+                answer,
+                question=_shortened(answer.question),
+                data=answer.data if answer.is_shortened else _shortened(answer.data),
+                is_shortened=True,
+            )
+            for path in sorted(self._answers)
+            for answer in self._answers[path].values()
+        ]
 
-    def record_answer(self, path: str, question: Mapping[str, Any] | None, data: Any) -> None:
-        """Record an answer to a request."""
+    def record_answer(self, path: str, question: Mapping[str, Any] | None, data: Any, size: int = 0) -> None:
+        """Record an answer to a request, of `size` bytes. Its data must not be changed any more."""
         self.last_success = datetime.now(UTC)
-        question = _shortened(dict(question or {}))
+        is_large = size > _KEPT_UNTIL_SHOWN
+        key = repr(question)
         known = self._answers.setdefault(path, OrderedDict())
-        known[str(question)] = LastAnswer(at=self.last_success, path=path, question=question, data=_shortened(data))
-        known.move_to_end(str(question))
+        known[key] = LastAnswer(
+            at=self.last_success,
+            path=path,
+            question=question or {},
+            data=_shortened(data) if is_large else data,
+            is_shortened=is_large,
+        )
+        known.move_to_end(key)
         if len(known) > ANSWERS_OF_A_PATH:
             known.popitem(last=False)
 

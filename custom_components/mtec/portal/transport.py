@@ -1,14 +1,12 @@
 """Transport of one request to the portal: rate limit, HTTP, and envelope to answer or typed error."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 import errno
-from functools import partial
 from http import HTTPStatus
 import re
-from typing import Any
 
 import aiohttp
 
@@ -70,15 +68,6 @@ class ApiVersionChangedError(Exception):
         self.no_such_path = no_such_path
 
 
-@dataclass(frozen=True, slots=True)
-class _Response:
-    """An HTTP response; `body` is None if the status alone is conclusive."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Body | None
-
-
 class Transport:
     """The way of an account's requests to the portal at `url`.
 
@@ -100,64 +89,62 @@ class Transport:
         Raises SourceError: AuthenticationError for a login only. Raises TokenExpiredError and ApiVersionChangedError.
         """
         self.log.requests += 1
-        response: _Response | None = None
+        body: Body | None = None
         try:
-            async with self._limiter.slot(background=background):
-                response = await self._receive(api, request, token)
-                answer = self._answer(api, response, token)
+            async with (
+                self._limiter.slot(background=background),
+                _connection_errors(),
+                self._http.request(
+                    request.method,
+                    f"{self._url}/{request.path}",
+                    params=request.params,
+                    json=request.json,
+                    headers=api.headers(token) | {"Accept-Encoding": ACCEPT_ENCODING},
+                    timeout=TIMEOUT,
+                    allow_redirects=False,
+                    auto_decompress=False,
+                ) as response,
+            ):
+                self._check_status(response, token)
+                body = await read_body(response)
+                self._check_code(api, response, body, token)
+                answer = Answer(body.tree.get("data"), response.headers)
         except (SourceError, TokenExpiredError, ApiVersionChangedError) as error:
-            notes = () if response is None or response.body is None else (shape(response.body),)
-            self.log.record_error(request.path, error, *notes)
+            self.log.record_error(request.path, error, *([] if body is None else [shape(body)]))
             raise
         if token is None:
             self.log.record_login(request.path, answer.data)
         else:
-            self.log.record_answer(request.path, request.params or request.json, answer.data)
+            self.log.record_answer(request.path, request.params or request.json, answer.data, body.size)
         return answer
 
-    async def _receive(self, api: Api, request: Request, token: str | None) -> _Response:
-        """Send a request and return the response. Raises SourceConnectionError, or ResponseError if it is too large."""
-        try:
-            async with self._http.request(
-                request.method,
-                f"{self._url}/{request.path}",
-                params=request.params,
-                json=request.json,
-                headers=api.headers(token) | {"Accept-Encoding": ACCEPT_ENCODING},
-                timeout=TIMEOUT,
-                allow_redirects=False,
-                auto_decompress=False,
-            ) as response:
-                body = None if _is_conclusive(response.status) else await read_body(response)
-                return _Response(response.status, response.headers, body)
-        except TimeoutError:
-            raise SourceConnectionError("The portal did not answer in time") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise SourceConnectionError(f"The portal cannot be reached: {_failure(error)}") from None
+    def _check_status(self, response: aiohttp.ClientResponse, token: str | None) -> None:
+        """Raise the error of an HTTP status that is conclusive without the body."""
+        status = response.status
+        if status == HTTPStatus.UNAUTHORIZED:
+            if token is None:
+                raise AuthenticationError(f"The portal refuses to sign in (HTTP {status})")
+            raise TokenExpiredError(f"The portal does not know the session (HTTP {status})")
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise self._busy(f"HTTP {status}", response.headers)
 
-    def _answer(self, api: Api, response: _Response, token: str | None) -> Answer:
-        """Return the answer in a response, or raise its error. Tell the rate limiter whether it is busy."""
-        try:
-            data = self._data(api, response, token)
-        except BusyError as error:
-            self._limiter.record_busy(error.retry_after)
-            raise
-        self._limiter.record_success()
-        return Answer(data, response.headers)
-
-    def _data(self, api: Api, response: _Response, token: str | None) -> Any:
-        """Return the data in the envelope of a response, or raise its error."""
-        if response.body is None:
-            raise _status_error(response.status, response.headers, signed_in=token is not None)
-        envelope = _envelope(response.status, response.body)
-        code = str(envelope["code"]).strip()
+    def _check_code(self, api: Api, response: aiohttp.ClientResponse, body: Body, token: str | None) -> None:
+        """Raise the error of an answer whose code is not that of a success."""
+        code = _code(response.status, body)
         if code == _SUCCESS:
-            return envelope.get("data")
+            self._limiter.record_success()
+            return
         harmless = self._is_harmless(code, token, api.token(Answer(None, response.headers)))
         shown = f"code {code}" if harmless else "an unusual code"
         if code == _BUSY:
-            raise BusyError(f"The portal is busy ({shown})", _retry_after(response.headers))
+            raise self._busy(shown, response.headers)
         raise _code_error(api, code, shown, signed_in=token is not None)
+
+    def _busy(self, shown: str, headers: Mapping[str, str]) -> BusyError:
+        """Let the rate limiter leave the portal alone, and return the error."""
+        seconds = _retry_after(headers)
+        self._limiter.record_busy(seconds)
+        return BusyError(f"The portal is busy ({shown})", seconds)
 
     def _is_harmless(self, code: str, *tokens: str | None) -> bool:
         """Return whether a code can be shown: it is short and no part of a secret."""
@@ -182,20 +169,15 @@ def _code_error(api: Api, code: str, shown: str, *, signed_in: bool) -> Exceptio
     return AuthenticationError(f"The portal refuses to sign in ({shown})")
 
 
-def _is_conclusive(status: int) -> bool:
-    """Return whether an HTTP status is conclusive without the body."""
-    return (
-        status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.UNAUTHORIZED} or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    )
-
-
-def _status_error(status: int, headers: Mapping[str, str], *, signed_in: bool) -> Exception:
-    """Return the error for a conclusive HTTP status."""
-    if status != HTTPStatus.UNAUTHORIZED:
-        return BusyError(f"The portal is busy (HTTP {status})", _retry_after(headers))
-    if signed_in:
-        return TokenExpiredError(f"The portal does not know the session (HTTP {status})")
-    return AuthenticationError(f"The portal refuses to sign in (HTTP {status})")
+@asynccontextmanager
+async def _connection_errors() -> AsyncGenerator[None]:
+    """Turn the errors of a connection into SourceConnectionError."""
+    try:
+        yield
+    except TimeoutError:
+        raise SourceConnectionError("The portal did not answer in time") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise SourceConnectionError(f"The portal cannot be reached: {_failure(error)}") from None
 
 
 def _failure(error: Exception) -> str:
@@ -205,19 +187,21 @@ def _failure(error: Exception) -> str:
     return found or next(named, f"what was to be sent is not valid ({type(error).__name__})")
 
 
-def _envelope(status: int, body: Body) -> dict[str, Any]:
-    """Return the envelope in a body, which has a code. Raises ApiVersionChangedError or ResponseError."""
+def _code(status: int, body: Body) -> str:
+    """Return the code of an answer. Raises ApiVersionChangedError or ResponseError if it has none."""
+    if isinstance(body.tree, dict) and "code" in body.tree:
+        return str(body.tree["code"]).strip()
     no_such_path = status in _NO_SUCH_PATH
-    other_version = partial(ApiVersionChangedError, no_such_path=no_such_path)
-    if not body.is_json:
+    if body.is_json:
+        message, is_other = "has no code", isinstance(body.tree, dict)
+    else:
         # Without a valid session the portal may send its login page with status 200, or redirect to it.
         is_redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
-        message = f"The portal's answer is not JSON (HTTP {status})"
-        raise (other_version if body.is_page or is_redirect or no_such_path else ResponseError)(message)
-    if isinstance(body.tree, dict) and "code" in body.tree:
-        return body.tree
-    message = f"The portal's answer has no code (HTTP {status})"
-    raise (other_version if isinstance(body.tree, dict) or no_such_path else ResponseError)(message)
+        message, is_other = "is not JSON", body.is_page or is_redirect
+    message = f"The portal's answer {message} (HTTP {status})"
+    if is_other or no_such_path:
+        raise ApiVersionChangedError(message, no_such_path=no_such_path)
+    raise ResponseError(message)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

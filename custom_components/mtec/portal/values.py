@@ -1,17 +1,21 @@
 """Conversion of a raw value of the portal to a value in a fixed unit, or None if the portal has none."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 import re
 from typing import Any
 
 from custom_components.mtec.sources import ResponseError
 
+_NUMBERS = (int, float)
+_SPELLED = (str, int)
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
 _NO_SERIAL_NUMBER = re.compile(r"(?:[\W_0]*|null|none|nil|nan|undefined|unknown|n/?a)", re.IGNORECASE)
 
-_TO_KWH = {"wh": 1e-3, "kwh": 1.0, "mwh": 1e3, "gwh": 1e6}
-_TO_W = {"w": 1.0, "kw": 1e3, "mw": 1e6, "gw": 1e9, "wp": 1.0, "kwp": 1e3, "mwp": 1e6}
+_TO_KWH = {"Wh": 1e-3, "kWh": 1.0, "MWh": 1e3, "GWh": 1e6}
+_TO_W = {"W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9, "Wp": 1.0, "kWp": 1e3, "MWp": 1e6}
+_TO_KWH |= {unit.lower(): factor for unit, factor in _TO_KWH.items()}
+_TO_W |= {unit.lower(): factor for unit, factor in _TO_W.items()}
 
 _LONGEST_NUMBER = 100
 """Maximum characters of a text that is read as a number with its unit."""
@@ -32,7 +36,11 @@ def number(raw: Any) -> float | None:
 
     None for every spelling of "no value" (null, "", "--") and for anything else.
     """
-    return _split(raw)[0]
+    if isinstance(raw, str):
+        return _split_text(raw)[0]
+    if isinstance(raw, bool) or not isinstance(raw, _NUMBERS):
+        return None
+    return _bounded(raw)
 
 
 def energy(raw: Any, unit: Any) -> float | None:
@@ -77,7 +85,9 @@ def ordinal(raw: str) -> int | None:
 
 def flag(raw: Any) -> bool | None:
     """Return a boolean that the portal sent as a bool, as 0 or 1, or as text. None if it is none of these."""
-    spelled = str(raw).strip().lower() if isinstance(raw, str | int) else ""
+    if not isinstance(raw, _SPELLED):
+        return None
+    spelled = str(raw).strip().lower()
     if spelled in _TRUE:
         return True
     return False if spelled in _FALSE else None
@@ -122,7 +132,7 @@ def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
             parsed = datetime.fromisoformat(raw.strip())
             found = parsed.astimezone(time_zone) if parsed.tzinfo else parsed.replace(tzinfo=time_zone)
         elif (milliseconds := number(raw)) is not None:
-            found = datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone(time_zone)
+            found = datetime.fromtimestamp(milliseconds / 1000, time_zone)
         else:
             return None
     except ValueError, OverflowError, OSError:
@@ -130,24 +140,32 @@ def moment(raw: Any, time_zone: tzinfo) -> datetime | None:
     return found if FIRST_YEAR <= found.year <= LAST_YEAR else None
 
 
-def _split(raw: Any) -> tuple[float | None, str]:
-    """Return the number in a raw value, and the unit after it or ""."""
-    unit = ""
-    if isinstance(raw, str):
-        if len(raw) > _LONGEST_NUMBER or (found := _NUMBER.fullmatch(raw)) is None:
+def _split_text(raw: str) -> tuple[float | None, str]:
+    """Return the number in a text, and the unit after it or ""."""
+    # Python reads 1_000 as a number; the portal would mean something else.
+    if len(raw) > _LONGEST_NUMBER or "_" in raw:
+        return None, ""
+    if raw[-1:].isdecimal():
+        try:
+            return _bounded(float(raw)), ""
+        except ValueError:
             return None, ""
-        raw, unit = float(found[1]), found[2]
-    if isinstance(raw, bool) or not isinstance(raw, int | float):
-        return None, ""
-    try:
-        value = float(raw)
-    except OverflowError:
-        return None, ""
-    # Adding zero turns -0.0 into 0.0.
-    return (value + 0.0 if abs(value) <= _LARGEST_NUMBER else None), unit
+    found = _NUMBER.fullmatch(raw)
+    return (None, "") if found is None else (_bounded(float(found[1])), found[2])
+
+
+def _bounded(value: float) -> float | None:
+    """Return a number with 0.0 in place of -0.0, None if it is too large, even for a float."""
+    return value + 0.0 if -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER else None
 
 
 def _normalised(raw: Any, unit: Any, factors: dict[str, float]) -> float | None:
-    value, written = _split(raw)
-    factor = factors.get((written or (unit if isinstance(unit, str) else "")).strip().lower())
-    return None if value is None or factor is None else value * factor
+    if isinstance(raw, str):
+        value, written = _split_text(raw)
+        unit = written or unit
+    else:
+        value = number(raw)
+    if value is None or not isinstance(unit, str):
+        return None
+    factor = factors.get(unit) or factors.get(unit.strip().lower())
+    return None if factor is None else value * factor
