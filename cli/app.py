@@ -1,5 +1,6 @@
 """One run of the command line, from its words to the exit code."""
 
+import argparse
 import asyncio
 from collections.abc import Sequence
 import os
@@ -14,7 +15,7 @@ from custom_components.mtec.sources import SourceError
 
 from .account import Account
 from .arguments import credentials_of, parser, time_zone_of
-from .errors import MisuseError
+from .errors import MissingPackageError, MisuseError
 from .stand_ins import StandIns, sentence
 
 _FAILED: Final = 1
@@ -30,15 +31,10 @@ async def run(words: Sequence[str]) -> int:
     arguments = parser().parse_args(words)
     stand_ins = StandIns(hide=arguments.hide_sensitive)
     try:
-        credentials, zone = credentials_of(arguments), time_zone_of(arguments.time_zone)
-        if credentials is not None:
-            stand_ins.add("account-1", credentials.email)
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-            limiter = RateLimiter(PAUSE)
-            client = Client(Connection(http, credentials, time_zone=zone, url=arguments.url, rate_limiter=limiter))
-            # First, because a refusal now is about the password; later it may be about maintenance of the portal.
-            await client.sign_in()
-            await arguments.command(Account(client, stand_ins, zone, as_json=arguments.json), arguments)
+        await (_run_local if arguments.local is not None else _run_account)(stand_ins, arguments)
+    except MissingPackageError as error:
+        print(error, file=sys.stderr)
+        return _FAILED
     except MisuseError as error:
         print(error, file=sys.stderr)
         return _MISUSED
@@ -52,6 +48,31 @@ async def run(words: Sequence[str]) -> int:
         print(f"The file could not be written: {error.strerror}.", file=sys.stderr)
         return _FAILED
     return 0
+
+
+async def _run_account(stand_ins: StandIns, arguments: argparse.Namespace) -> None:
+    """Run a command about an account of the portal."""
+    credentials, zone = credentials_of(arguments), time_zone_of(arguments.time_zone)
+    if credentials is not None:
+        stand_ins.add("account-1", credentials.email)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        limiter = RateLimiter(PAUSE)
+        client = Client(Connection(http, credentials, time_zone=zone, url=arguments.url, rate_limiter=limiter))
+        # First, because a refusal now is about the password; later it may be about maintenance of the portal.
+        await client.sign_in()
+        await arguments.command(Account(client, stand_ins, zone, as_json=arguments.json), arguments)
+
+
+async def _run_local(stand_ins: StandIns, arguments: argparse.Namespace) -> None:
+    """Run the command about an inverter in the home network. Raises MissingPackageError."""
+    try:
+        # No other command needs the package that this imports.
+        from .local_inverter import show_local_inverter  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingPackageError(
+            "Reading an inverter in your network needs a package more: pip install 'modbus-connection[tmodbus]'."
+        ) from error
+    await show_local_inverter(stand_ins, time_zone_of(arguments.time_zone), arguments)
 
 
 def main() -> int:

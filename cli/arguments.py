@@ -1,6 +1,7 @@
 """The arguments of the command line, with their defaults from the environment."""
 
 import argparse
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, tzinfo
 from getpass import getpass
@@ -58,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
 
     add("stations", show_stations, "Lists the stations of the account and their inverters.")
     add("station", show_station, "Shows the values of stations now.", station)
-    add("inverter", show_inverter, "Shows the values of inverters now.", station)
+    inverter = add("inverter", show_inverter, "Shows the values of inverters now.", station)
+    _add_local(inverter)
     usage = add("usage", show_usage, "Prints usage as CSV: powers in kW, energies in kWh.", station)
     usage.add_argument(
         "--type",
@@ -88,11 +90,33 @@ def parser() -> argparse.ArgumentParser:
         json=False,
         hide_sensitive=False,
         station=None,
+        local=None,
         decimal=".",
         delimiter=";",
         file=None,
     )
     return mtec
+
+
+def _add_local(inverter: argparse.ArgumentParser) -> None:
+    """Add the options of an inverter that is read in the home network."""
+    local = inverter.add_argument_group("in your network", "Reads the inverter itself over Modbus, without an account.")
+    local.add_argument("--local", metavar="HOST", help="its host name or address")
+    local.add_argument("--port", type=_number_in(1, 65535), help="its port (default: what is found, 502 or 5743)")
+    local.add_argument("--unit", type=_number_in(0, 255), help="its unit (default: what is found, 252, 255 or 247)")
+    local.add_argument("--framing", choices=("rtu", "tcp"), help="how requests are framed (default: what is found)")
+    local.add_argument("--raw", action="store_true", help="print its registers and what became of them")
+
+
+def _number_in(lowest: int, highest: int) -> Callable[[str], int]:
+    """Return a function that reads a whole number within limits, for an argument's type."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(f"{text} is not a number from {lowest} to {highest}")
+        return int(text)
+
+    return number
 
 
 def credentials_of(arguments: argparse.Namespace) -> Credentials | None:

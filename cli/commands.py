@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import Final
 
 from custom_components.mtec.export.table import CsvFormat
@@ -11,7 +10,7 @@ from custom_components.mtec.export.usage import RangeError, RangeProblem, UsageQ
 
 from .account import Account
 from .errors import MisuseError
-from .output import print_json, print_readings, write_usage
+from .output import data_of, print_json, print_readings, write_usage
 
 type Command = Callable[[Account, argparse.Namespace], Awaitable[None]]
 
@@ -42,7 +41,7 @@ async def show_stations(account: Account, _: argparse.Namespace) -> None:
 async def show_station(account: Account, arguments: argparse.Namespace) -> None:
     """Print the readings of the chosen stations."""
     readings = [
-        account.described(station) | {"reading": asdict(await account.client.station_reading(station.id))}
+        account.described(station) | {"reading": data_of(await account.client.station_reading(station.id))}
         for station in await account.chosen(arguments.station)
     ]
     print_readings(readings, as_json=account.as_json)
@@ -52,7 +51,7 @@ async def show_inverter(account: Account, arguments: argparse.Namespace) -> None
     """Print the readings of the inverters of the chosen stations."""
     readings = [
         account.described(inverter)
-        | {"reading": asdict(await account.client.inverter_reading(station.id, inverter.serial_number))}
+        | {"reading": data_of(await account.client.inverter_reading(station.id, inverter.serial_number))}
         for station in await account.chosen(arguments.station)
         for inverter in await account.inverters(station)
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 import json
 from pathlib import Path
 import sys
@@ -27,9 +28,19 @@ _UNITS: Final = (
 """Units of values by a part of their names; the first match counts."""
 
 
+def data_of(value: Any) -> Any:
+    """Return a model as mappings of its fields.
+
+    Unlike `asdict` it copies nothing: the computer's own time zone, which a time can have, has no copy.
+    """
+    if is_dataclass(value):
+        return {field.name: data_of(getattr(value, field.name)) for field in fields(value)}
+    return {key: data_of(each) for key, each in value.items()} if isinstance(value, Mapping) else value
+
+
 def print_json(data: Any) -> None:
     """Print data as JSON."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
 def print_readings(readings: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -114,6 +114,18 @@ async def test_inverter(run: Run) -> None:
     assert inverter["reading"]["phases"]["1"]["voltage"] == 231.4
 
 
+@pytest.mark.parametrize("generation", [2])
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+async def test_inverter_with_the_time_of_its_energies(
+    run: Run, monkeypatch: pytest.MonkeyPatch, as_json: list[str]
+) -> None:
+    """In the computer's own time zone, which has no name."""
+    monkeypatch.delenv("TZ")
+    code, out, err = await run("inverter", "--station", HOUSE.name, *as_json)
+    assert (code, err) == (0, "")
+    assert re.search(r"measured\W+20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", out)
+
+
 @pytest.mark.parametrize("type_", ["day", "month", "year", "lifetime"])
 async def test_usage(run: Run, tmp_path: Path, type_: str) -> None:
     words = ("usage", "--type", type_, "--start", "2026-03-28", "--end", "2026-03-30", "--station", HOUSE.name)

@@ -32,6 +32,19 @@ class Inverter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InverterIdentity:
+    """What an inverter in the home network says of itself. All but the serial number are None if it does not say.
+
+    `firmware` is its version as M-TEC writes it, `rated_power` in W.
+    """
+
+    serial_number: str
+    model: str | None = None
+    firmware: str | None = None
+    rated_power: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StationReading:
     """A station now: energies in kWh, powers in W, the battery's state of charge in %, the logger's signal in dBm.
 
@@ -140,6 +153,9 @@ class InverterReading:
 
     It has the phases and backup phases (1 to 3) and the PV strings (from 1) that are there. `faults` and `warnings` are
     words of flags by their number from 1; 0 is none. `measured` is when the energies of today were measured.
+
+    `consumption_power` is what the household draws if no other inverter is behind the same meter. Like `grid_outage` it
+    is only known from the inverter itself.
     """
 
     battery: BatteryReading
@@ -149,7 +165,9 @@ class InverterReading:
     power: float | None = None
     pv_power: float | None = None
     grid_power: float | None = None
+    consumption_power: float | None = None
     grid_frequency: float | None = None
+    grid_outage: bool | None = None
     work_status: WorkStatus | None = None
     backup_power: float | None = None
     backup_phases: Mapping[int, BackupReading] = field(default_factory=dict)

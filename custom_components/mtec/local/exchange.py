@@ -1,0 +1,131 @@
+"""Requests to an inverter, one after the other, on a link that is dropped if an answer may still be under way."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from modbus_connection import (
+    AcknowledgeError,
+    GatewayPathUnavailableError,
+    GatewayTargetError,
+    ModbusConnectionError,
+    ModbusError,
+    ModbusExceptionError,
+    ModbusProtocolError,
+    ModbusUnit,
+    ServerDeviceBusyError,
+)
+
+from custom_components.mtec.sources import BusyError, ResponseError, SourceError
+
+from .errors import ConnectionClosedError, ConnectionHeldError, NoAnswerError, RefusedError, UnreachableError
+from .registers import Block
+
+_LONGEST: Final = 3
+"""Connecting, waiting for its turn and the answer together take at most so many time-outs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds after which an answer does not come any more, and between requests: more of them hang some sticks."""
+
+    timeout: float = 5.0
+    spacing: float = 0.05
+
+
+USUAL: Final = Timing()
+
+
+class Exchange:
+    """Reads blocks of registers. Drops the link whenever an answer may still be under way.
+
+    An inverter answers without saying to which question: on the same link, a late answer would be taken for that to the
+    next question of the same length.
+    """
+
+    def __init__(self, unit: ModbusUnit, timing: Timing) -> None:
+        unit.require_timeout(timing.timeout)
+        unit.set_message_spacing(timing.spacing)
+        self._unit = unit
+        self._timeout = timing.timeout
+        self._unsettled = False
+        self._lost = False
+        self._links = 0
+        self._unsubscribe = unit.on_connection_lost(self._connection_lost)
+
+    def close(self) -> None:
+        """Stop listening to the connection."""
+        self._unsubscribe()
+
+    @property
+    def link(self) -> int | None:
+        """The number of the link, another one after each reconnect; None while there is none."""
+        return self._links if self._unit.connected else None
+
+    async def settle(self) -> None:
+        """Drop the link if an answer may still be under way because a read was cancelled."""
+        if self._unsettled:
+            await self.disconnect()
+
+    async def read(self, block: Block) -> dict[int, int | bool]:
+        """Read a block, and return its words by address. Raises SourceError."""
+        await self.settle()
+        is_new = not self._unit.connected
+        self._lost = False
+        # Until the answer is there, in case that this task is cancelled.
+        self._unsettled = True
+        try:
+            async with asyncio.timeout(self._timeout * _LONGEST):
+                raw = await block.async_read_raw(notify=False)
+        except ModbusExceptionError as error:
+            self._settled(is_new=is_new)
+            raise _refusal(error) from error
+        except (ModbusError, OSError) as error:
+            # An OSError of a connection that was closed while it was idle is not always turned into a ModbusError.
+            failure = self._failure(error, is_new=is_new)
+            await self.disconnect()
+            raise failure from error
+        self._settled(is_new=is_new)
+        return raw["holding"]
+
+    async def disconnect(self) -> None:
+        """Drop the link. The next read opens a new one."""
+        self._links += 1
+        with suppress(ModbusError):
+            await self._unit.disconnect()
+        self._unsettled = False
+
+    def _settled(self, *, is_new: bool) -> None:
+        self._unsettled = False
+        self._links += is_new
+
+    def _connection_lost(self) -> None:
+        self._lost = True
+        self._links += 1
+
+    def _failure(self, error: ModbusError | OSError, *, is_new: bool) -> SourceError:
+        """Return the error of a request that was not answered, or not with a frame that fits."""
+        if isinstance(error, TimeoutError):
+            return NoAnswerError(f"The inverter did not answer within {self._timeout:g} s")
+        if isinstance(error, ModbusProtocolError):
+            return ResponseError("The inverter sent a frame that does not fit the request")
+        if not isinstance(error, ModbusConnectionError | OSError):
+            return ResponseError("The inverter sent an answer that makes no sense")
+        if not self._lost and isinstance(error, ModbusConnectionError):
+            return UnreachableError("The inverter cannot be reached")
+        if is_new:
+            return ConnectionHeldError(
+                "The connection was closed at once from the other side: another client seems to hold it"
+            )
+        return ConnectionClosedError("The inverter closed the connection")
+
+
+def _refusal(error: ModbusExceptionError) -> SourceError:
+    """Return the error of a request that was answered with an exception code."""
+    if isinstance(error, ServerDeviceBusyError | AcknowledgeError):
+        return BusyError("The inverter is busy")
+    if isinstance(error, GatewayTargetError | GatewayPathUnavailableError):
+        return NoAnswerError("The gateway answers, but the inverter behind it does not")
+    code = error.exception_code
+    return RefusedError(f"The inverter refuses to read registers (code {'unknown' if code is None else int(code)})")
