@@ -17,13 +17,13 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 from yarl import URL
 
-from .account import MtecConfigEntry
 from .const import (
     CONF_DIGEST,
     CONF_GENERATION,
     DOMAIN,
 )
 from .errors import error_key
+from .home import MtecConfigEntry
 from .options_flow import IMPORT_HISTORY, MtecOptionsFlow
 from .portal import PORTAL_URL, Credentials, digest_of
 from .portal_client import portal_key, temporary_client

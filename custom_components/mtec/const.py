@@ -32,6 +32,14 @@ DAILY_ENERGIES_INTERVAL: Final = timedelta(minutes=5)
 GRACE_POLLS: Final = 3
 """How many polls in a row something may fail and keep its last data."""
 
+FALLBACK_INTERVAL: Final = timedelta(minutes=5)
+"""How often the portal is asked for what is read in the home network too."""
+
+SHORTEST_NETWORK_INTERVAL: Final = timedelta(seconds=5)
+LONGEST_NETWORK_INTERVAL: Final = timedelta(minutes=5)
+NETWORK_INTERVAL: Final = timedelta(seconds=10)
+"""How often an inverter in the home network is read."""
+
 SUBENTRY_INVERTER: Final = "inverter"
 """The type of the subentries that are inverters in the home network. Their unique id is the serial number."""
 
