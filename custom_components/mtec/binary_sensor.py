@@ -46,7 +46,7 @@ def _any(codes: Iterable[int | None]) -> bool | None:
 
 
 def _grid_outage(home: Home, station_id: str) -> MtecBinarySensorDescription[StationReading]:
-    """Return the grid outage of a station. If the station does not report it, the status of its inverters tells."""
+        """Return the grid outage of a station. If it does not report it, it follows from the status of its inverters."""
 
     def is_out(reading: StationReading) -> bool | None:
         return _any_off_grid(home, station_id) if reading.grid_outage is None else reading.grid_outage

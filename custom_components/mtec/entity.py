@@ -113,7 +113,7 @@ def _device_info(home: Home, id_: str) -> DeviceInfo:
 
 @dataclass(slots=True)
 class Discovery:
-    """What the hardware of a station or an inverter supports. `known` are the keys of the entities that it has."""
+    """Finds what the hardware of a station or an inverter supports. `known` are the keys of its entities so far."""
 
     home: Home
     id: str

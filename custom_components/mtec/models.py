@@ -67,7 +67,7 @@ class StationReading:
 
 
 class WorkStatus(StrEnum):
-    """What an inverter is at."""
+    """The operating status of an inverter."""
 
     WAITING = "waiting"
     SELF_CHECK = "self_check"
@@ -78,7 +78,7 @@ class WorkStatus(StrEnum):
 
 
 class BatteryMode(StrEnum):
-    """What a battery is at."""
+    """The direction in which a battery works."""
 
     DISCHARGING = "discharging"
     CHARGING = "charging"
@@ -176,7 +176,7 @@ class StringReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Energies:
-    """What an inverter has counted, in kWh."""
+    """Energies counted by an inverter, in kWh."""
 
     pv: float | None = None
     grid_import: float | None = None

@@ -242,7 +242,7 @@ def _flag_sensors(number: int) -> tuple[MtecSensorDescription[InverterReading], 
 
 
 def inverter_sensors(reading: InverterReading) -> Iterator[MtecSensorDescription[InverterReading]]:
-    """Yield the sensors of an inverter. Its reading tells which phases, PV strings and other parts it has."""
+    """Yield the sensors of an inverter. Its reading has the phases, PV strings and other parts that exist."""
     yield from _INVERTER_SENSORS
     for number in reading.phases:
         yield from _phase_sensors(number)
