@@ -68,7 +68,7 @@ async def serve(count: int, generation: int) -> None:
 
 
 class Blocks:
-    """The callbacks of the event loop, timed while the context is entered. `longest` is in seconds of processor time."""
+    """The callbacks of the event loop, timed while the context is entered. `longest` is in seconds of CPU time."""
 
     def __init__(self) -> None:
         self.longest = 0.0

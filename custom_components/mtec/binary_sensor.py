@@ -13,8 +13,8 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .home import Home, MtecConfigEntry
 from .entity import Discovery, MtecEntity, MtecEntityDescription, async_add_supported
+from .home import Home, MtecConfigEntry
 from .models import InverterReading, StationReading, WorkStatus
 
 PARALLEL_UPDATES = 0
@@ -46,7 +46,7 @@ def _any(codes: Iterable[int | None]) -> bool | None:
 
 
 def _grid_outage(home: Home, station_id: str) -> MtecBinarySensorDescription[StationReading]:
-        """Return the grid outage of a station. If it does not report it, it follows from the status of its inverters."""
+    """Return the grid outage of a station. If it does not report it, it follows from the status of its inverters."""
 
     def is_out(reading: StationReading) -> bool | None:
         return _any_off_grid(home, station_id) if reading.grid_outage is None else reading.grid_outage

@@ -11,11 +11,11 @@ from homeassistant.core import callback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoredExtraData, RestoreEntity
 from homeassistant.util import dt as dt_util
 
-from .home import Home
 from .coordinator import MtecCoordinator
 from .counter import Counter, ResetCycle
 from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_dated_readings, is_supported
 from .entity import Discovery, MtecEntity, MtecEntityDescription
+from .home import Home
 from .models import Energies, InverterReading, StationReading
 
 

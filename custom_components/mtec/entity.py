@@ -11,10 +11,10 @@ from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .home import Home, MtecConfigEntry
 from .const import GRACE_POLLS
 from .coordinator import MtecCoordinator
 from .devices import async_inverter_device_info, async_station_device_info
+from .home import Home, MtecConfigEntry
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from homeassistant.components.sensor import SensorEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .home import MtecConfigEntry
 from .energy_sensor import discover_energies
 from .entity import Discovery, MtecEntity, async_add_supported
+from .home import MtecConfigEntry
 from .sensor_descriptions import (
     DAILY_ENERGIES_SENSORS,
     STATION_SENSORS,
