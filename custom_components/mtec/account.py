@@ -1,9 +1,10 @@
 """A home with an account: its client of the portal, the listing, and the poll of all that the portal is asked for."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import partial
 from math import ceil
-from typing import override
+from typing import Any, override
 
 from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant, callback
@@ -19,6 +20,7 @@ from .const import (
     POLL_INTERVAL,
     SHORTEST_TIME_LIMIT,
 )
+from .coordinator import MtecCoordinator
 from .energies import DailyEnergies, has_grid_meter, read_recent_rows
 from .errors import update_failed
 from .home import Home, MtecConfigEntry
@@ -219,8 +221,7 @@ class Account(Home):
     @callback
     def _async_finish_poll(self) -> None:
         """Report what failed. Raises UpdateFailed if there is no live reading at all."""
-        coordinators = [each for each in self.in_turn() if each.fetch is not None]
-        live = [each for each in self._live_coordinators() if each.fetch is not None]
+        coordinators, live = _listed_by_portal(self.in_turn()), _listed_by_portal(self._live_coordinators())
         async_note_errors(self.hass, self.config_entry.entry_id, [each.error for each in coordinators])
         if live and not any(each.last_update_success for each in live):
             for coordinator in coordinators:
@@ -244,3 +245,8 @@ class Account(Home):
         reading = self.station_readings[station_id].reading
         has_meter = (before is not None and before.has_meter) or has_grid_meter(rows.values(), reading)
         return DailyEnergies(day=today, rows=rows, has_meter=has_meter)
+
+
+def _listed_by_portal(coordinators: Iterable[MtecCoordinator[Any]]) -> list[MtecCoordinator[Any]]:
+    """Return the coordinators of what the portal is asked for."""
+    return [coordinator for coordinator in coordinators if coordinator.fetch is not None]

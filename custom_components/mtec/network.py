@@ -124,27 +124,28 @@ def network_inverters(hass: HomeAssistant, entry: ConfigEntry) -> Iterator[Netwo
 def station_reading(inverters: Iterable[InverterReading]) -> StationReading:
     """Return the live values of a station that has exactly these inverters. Its energies are not known."""
     readings = [*inverters]
+    batteries = [reading.battery for reading in readings]
     grid_power = _sum(reading.grid_power for reading in readings)
-    power = _sum(reading.power for reading in readings)
-    charges = [charge for reading in readings if (charge := reading.battery.state_of_charge) is not None]
-    battery_powers = [power for reading in readings if (power := reading.battery.power) is not None]
-    outages = [reading.grid_outage for reading in readings if reading.grid_outage is not None]
+    charges = _known(battery.state_of_charge for battery in batteries)
+    outages = _known(reading.grid_outage for reading in readings)
     return StationReading(
         pv_power=_sum(reading.pv_power for reading in readings),
         grid_power=grid_power,
-        battery_power=sum(battery_powers) if battery_powers else None,
-        consumption_power=None if power is None or grid_power is None else power + grid_power,
+        # Inverters without a battery have no battery power.
+        battery_power=_sum(_known(battery.power for battery in batteries) or [None]),
+        consumption_power=_sum([*(reading.power for reading in readings), grid_power]),
         state_of_charge=sum(charges) / len(charges) if charges else None,
         grid_outage=any(outages) if outages else None,
         backup_power=_sum(reading.backup_power for reading in readings),
     )
 
 
+def _known[ValueT](values: Iterable[ValueT | None]) -> list[ValueT]:
+    return [value for value in values if value is not None]
+
+
 def _sum(parts: Iterable[float | None]) -> float | None:
     """Return a sum, None if a part of it is not known."""
-    total = 0.0
-    for part in parts:
-        if part is None:
-            return None
-        total += part
-    return total
+    parts = [*parts]
+    known = _known(parts)
+    return sum(known) if len(known) == len(parts) else None
