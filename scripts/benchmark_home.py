@@ -68,7 +68,7 @@ async def serve(count: int, generation: int) -> None:
 
 
 class Blocks:
-    """The callbacks of the event loop, timed while the context is entered. `longest` is in seconds of CPU time."""
+    """Times the callbacks of the event loop while the context is entered. `longest` is in seconds of processor time."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -140,7 +140,7 @@ async def polls(hass: HomeAssistant, account: Account) -> dict[str, float]:
         return True
 
     for event_type in (EVENT_STATE_CHANGED, EVENT_STATE_REPORTED):
-        hass.bus.async_listen(event_type, count, event_filter=everything)
+        hass.bus.async_listen(event_type, count, event_filter=everything)  # type: ignore[misc]
     requests = account.client.request_log.requests
     before, used = Blocks(), 0.0
     for _ in range(POLLS):

@@ -29,8 +29,10 @@ VILLAGE = "village@example.com"
 
 
 @pytest.fixture(autouse=True)
-def _ready(socket_enabled: None, enable_custom_integrations: None) -> None:
-    """Let the tests talk to the simulator, and Home Assistant load the integration."""
+def _ready(request: pytest.FixtureRequest, socket_enabled: None) -> None:
+    """Let the tests talk to the simulator, and Home Assistant, in a test that has one, load the integration."""
+    if "hass" in request.fixturenames:
+        request.getfixturevalue("enable_custom_integrations")
 
 
 @pytest.fixture(autouse=True)

@@ -38,11 +38,6 @@ def is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-@pytest.fixture(autouse=True)
-def _ready() -> None:
-    """Nothing runs here: files are read."""
-
-
 @pytest.mark.parametrize("path", WITHOUT_HOME_ASSISTANT, ids=lambda path: str(path.relative_to(MTEC)))
 def test_sources_and_models_import_nothing_of_home_assistant(path: Path) -> None:
     assert [name for name in imports(path) if is_in(name, "homeassistant")] == []

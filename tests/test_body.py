@@ -246,3 +246,36 @@ async def test_the_request_log_keeps_a_part_of_a_large_answer(http: aiohttp.Clie
     assert _values(answer.data) < 6000
     assert len(json.dumps(answer.data)) < 200_000
     assert "more" in str(answer.data) or "characters" in str(answer.data)
+
+
+async def test_the_request_log_does_not_hold_a_large_answer_in_memory(http: aiohttp.ClientSession) -> None:
+    """A small one is shortened when it is shown, a large one at once."""
+    many = [{"dataTime": number, "data": "x"} for number in range(20_000)]
+    async with odd_portal(lambda _: success({"top10List": [], "more": many})) as portal:
+        client = client_of(http, portal.url)
+        await client.stations()
+    [kept] = client.request_log._answers["api/sys/basePowerStationInfo/getRunningOverview"].values()
+    assert _values(kept.data) < 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"code": 1000000, "data": [1, 1.0, -0.5, 1e3, 1587705243920052226, "1", "", null, true]}',
+        '{"data": {"a": "\\u2103 \\ud83d\\ude00 \\\\ud83d", "b": "\\n\\/"}}',
+        '{"data": "half: \\ud83d"}',
+        '{"data": [NaN, Infinity]}',
+        '{"data": "a\tb"}',
+        '{"a": 1, "a": 2}',
+        "[]",
+        "null",
+        "",
+        "<html>",
+        '{"data": ',
+    ],
+)
+def test_quick_and_lenient_parsing_agree(text: str) -> None:
+    """What one of them does not parse the other does: together they read as much as the lenient one."""
+    quick, lenient = (vars(body_module)[name](text.encode()) for name in ("_parse", "_parse_leniently"))
+    assert (quick.is_json, repr(quick.tree), quick.size) == (lenient.is_json, repr(lenient.tree), lenient.size)
+    assert quick.is_page == lenient.is_page

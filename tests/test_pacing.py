@@ -102,6 +102,15 @@ async def test_one_at_a_time_with_a_pause_and_a_maximum_a_minute(
     assert most_in(calls, 60) > REQUESTS_A_MINUTE * 0.6
 
 
+def test_limits_that_protect_the_portal() -> None:
+    """Faster is no reason to loosen them: sister portals lock an address out for an unknown time."""
+    assert REQUESTS_A_MINUTE <= 30
+    assert BACKGROUND_REQUESTS_A_MINUTE <= 20
+    assert BURST < REQUESTS_A_MINUTE
+    assert BURST_PAUSE >= 0.1
+    assert PAUSE >= 0.5
+
+
 def _pauses(calls: list[Call]) -> list[float]:
     """Return the seconds between the end of each request and the start of the next."""
     return [after.started - before.ended for before, after in pairwise(calls) if before.ended is not None]

@@ -104,11 +104,9 @@ class CommandedPlant(Plant):
         self._proceed(now)
         second = now.timestamp()
         self._stored = self._stored_at(battery, now)
-        # What has been laid out until the end of the step does not come about.
+        # What has been laid out from now on does not come about; what runs is ended by the next one.
         while self._stretches and self._stretches[-1].start >= second:
             self._stretches.pop()
-        if self._stretches and self._stretches[-1].end > second:
-            self._stretches[-1] = replace(self._stretches[-1], end=second)
         self._control = control
         self._until = second
 
