@@ -56,14 +56,14 @@ class Listing:
 def async_known_listing(hass: HomeAssistant, entry_id: str) -> Listing:
     """Return the stations and inverters that an entry has devices of, as they were listed last."""
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry_id)
-    names = {device: device.name or own_id(device) for device in devices}
+    names = {own_id(device): device.name or own_id(device) for device in devices}
     return Listing(
         stations={
-            own_id(each): Station(id=own_id(each), name=names[each]) for each in devices if not is_inverter(each)
+            own_id(each): Station(id=own_id(each), name=names[own_id(each)]) for each in devices if not is_inverter(each)
         },
         inverters={
             own_id(each): ListedInverter(
-                name=names[each],
+                name=names[own_id(each)],
                 serial_number=own_id(each),
                 model=each.model,
                 station_id=async_station_id(hass, entry_id, own_id(each)),
