@@ -13,8 +13,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from homeassistant import bootstrap, loader
 from homeassistant.components.recorder import DOMAIN as RECORDER, Recorder, get_instance
 from homeassistant.components.recorder.statistics import statistics_during_period
-from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntries, ConfigEntry
-from homeassistant.const import CONF_PASSWORD
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntries, ConfigEntry, ConfigSubentry
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SCAN_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import recorder as recorder_helper
 from homeassistant.helpers.aiohttp_client import DATA_RESOLVER
