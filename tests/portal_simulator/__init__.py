@@ -2,7 +2,7 @@
 
 from .clock import Clock
 from .faults import FAULTS, Faults
-from .plant import STEP, Energies, InverterPowers, Plant, PlantDescription, Powers, plant_of
+from .plant import STEP, Energies, Inverter, InverterPowers, Plant, PlantDescription, Powers, plant_of
 from .plants import BARN, CABIN, FARM, HOUSE, Account, Station
 from .portal import Call
 from .server import PortalSimulator
@@ -19,6 +19,7 @@ __all__ = [
     "Clock",
     "Energies",
     "Faults",
+    "Inverter",
     "InverterPowers",
     "Plant",
     "PlantDescription",
