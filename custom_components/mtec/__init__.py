@@ -1,5 +1,7 @@
 """M-TEC Energybutler solar inverters and batteries, read from M-TEC's portal."""
 
+from typing import Any
+
 from homeassistant.const import CONF_EMAIL, Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv, device_registry as dr
@@ -25,6 +27,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
     """Set up an account."""
+    _async_reload_on_changes(hass, entry)
     _replace_email_in_title(hass, entry)
     # The diagnostics need it too if the stations cannot be listed.
     entry.runtime_data = account = Account(hass, entry)
@@ -34,6 +37,26 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     entry.async_create_background_task(hass, account.async_refresh(), "mtec first poll")
     await async_import_manager(hass).async_continue(entry)
     return True
+
+
+@callback
+def _async_reload_on_changes(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
+    """Reload an account when its options change, or inverters in the network are added, changed or removed.
+
+    Other changes do not reload it: it stores the version of the portal's API itself, and the dialogs that change the
+    login reload it even if the login turns out to be the same.
+    """
+
+    def configuration() -> tuple[Any, ...]:
+        return dict(entry.options), {id_: dict(subentry.data) for id_, subentry in entry.subentries.items()}
+
+    loaded_with = configuration()
+
+    async def async_reload_if_changed(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
+        if configuration() != loaded_with:
+            hass.config_entries.async_schedule_reload(entry.entry_id)
+
+    entry.async_on_unload(entry.add_update_listener(async_reload_if_changed))
 
 
 @callback

@@ -46,3 +46,8 @@ CONF_RATED_POWER: Final = "rated_power"
 
 CONF_RELEASE: Final = "release"
 """Whether the connection to an inverter is given up between two reads, so that another client can have it."""
+
+SHORTEST_INVERTER_POLL_INTERVAL: Final = timedelta(seconds=5)
+LONGEST_INVERTER_POLL_INTERVAL: Final = timedelta(minutes=5)
+INVERTER_POLL_INTERVAL: Final = timedelta(seconds=10)
+"""How often an inverter in the network is read, unless the user chose something else."""
