@@ -26,10 +26,10 @@ from .const import (
     INVERTER_POLL_INTERVAL,
     SUBENTRY_INVERTER,
 )
-from .local.errors import NoAnswerError
 from .local.exchange import USUAL, Timing
 from .local.link import Found, Framing, Link, probe
 from .models import InverterIdentity
+from .sources import SourceConnectionError
 
 TIMING: Timing = USUAL
 """How long an answer may take during a search."""
@@ -98,7 +98,9 @@ class LocatedInverter:
 
 def normalized_host(typed: str) -> str | None:
     """Return a host name or an address as it is stored, None if it is neither."""
-    host = typed.strip().removeprefix("[").removesuffix("]").lower()
+    host = typed.strip().lower()
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
     return host.removesuffix(".") if host and is_host_valid(host) else None
 
 
@@ -106,7 +108,7 @@ async def async_locate(hass: HomeAssistant, host: str, to_try: Iterable[Link]) -
     """Return the inverter at a host, on the first link on which one answers.
 
     Raises SourceError as `probe` does, and HomeAssistantError if another integration uses this address with other
-    settings and nothing answers on the links that are left.
+    settings and there is no answer on the links that are left.
     """
 
     @asynccontextmanager
@@ -125,7 +127,7 @@ async def async_locate(hass: HomeAssistant, host: str, to_try: Iterable[Link]) -
             conflict = error
     try:
         found: Found = await probe(open_unit, usable, TIMING)
-    except NoAnswerError as error:
+    except SourceConnectionError as error:
         if conflict is not None:
             raise conflict from error
         raise
