@@ -1,1 +1,1 @@
-"""What developers of this integration run. The Python modules here belong to the scripts of the same name."""
+"""Tools for developers of this integration. The Python modules here belong to the scripts of the same name."""

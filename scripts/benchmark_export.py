@@ -18,6 +18,7 @@ from custom_components.mtec.export.table import CsvFormat, csv_header, csv_rows
 from custom_components.mtec.export.usage import UsageQuery, UsageType, read_usage
 from custom_components.mtec.models import CurvePoint, DaySummary, DayUsage, UsageRow
 from custom_components.mtec.portal import Client, Connection
+from scripts.benchmark_table import Row
 
 ZONE = ZoneInfo("Europe/Vienna")
 TODAY = date(2026, 11, 1)
@@ -70,20 +71,30 @@ def measure(days: int) -> None:
     print(seconds, size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def main() -> None:
+async def memory() -> list[Row]:
     """Compare one year with ten."""
-    peaks = []
+    rows, peaks = [], []
     for years in (1, 10):
         words = [sys.executable, "-m", "scripts.benchmark_export", str(years * 365)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: ASYNC221, S603
         seconds, size, peak = map(float, done.stdout.split())
         peaks.append(peak)
-        print(f"{years:2} years: {size / 1e6:6.1f} MB in {seconds:5.1f} s, memory at most {peak:6.1f} MiB")
-    print(f"Ten times the data needs {peaks[1] / peaks[0]:.2f} times the memory.")
+        rows.append(
+            Row(
+                f"export of {years} years of curves: highest memory",
+                f"{peak:.1f} MiB, {size / 1e6:.1f} MB in {seconds:.1f} s",
+            )
+        )
+    rows.append(
+        Row(
+            "export of ten years / one year: highest memory",
+            f"{peaks[1] - peaks[0]:.2f} MiB",
+            f"{peaks[1] / peaks[0]:.2f}",
+            "1.00",
+        )
+    )
+    return rows
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        measure(int(sys.argv[1]))
-    else:
-        main()
+    measure(int(sys.argv[1]))

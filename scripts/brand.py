@@ -18,7 +18,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SHORT_SIDES = {"icon": 256, "logo": 128}
 """Pixels of the shorter side; an @2x image has twice as many."""
 DARK = {"#24405a": "#c9d8e6", "#1b7fc4": "#3fa0e6"}
-"""What takes the place of a colour on a dark background."""
+"""Colours that replace others on a dark background."""
 OVERSAMPLING = 4
 
 

@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import aiohttp
 
+from tests.energies import ENERGIES_TODAY, station_entity
 from tests.portal_simulator import HOUSE, plant_of
 from tests.portal_simulator.plants import make_accounts
 
@@ -33,16 +34,11 @@ USER, PASSWORD = "demo", "demo"
 ACCOUNT = make_accounts()["village@example.com"]
 STATION = HOUSE.name  # the one whose history is imported
 IMPORTED = {
-    "sensor.haus_am_see_pv_energy_today": "pv",
-    "sensor.haus_am_see_grid_import_today": "import_",
-    "sensor.haus_am_see_grid_export_today": "export",
-    "sensor.haus_am_see_battery_charge_today": "charge",
-    "sensor.haus_am_see_battery_discharge_today": "discharge",
-    "sensor.haus_am_see_consumption_today": "consumption",
+    station_entity(key): part for key, part in ENERGIES_TODAY.items()
 }  # and what the model of the plant calls it
 COSTS = {"sensor.haus_am_see_grid_import_today_cost", "sensor.haus_am_see_grid_export_today_compensation"}
 PRECISION = 0.02
-"""How exactly, in kWh, an imported day is the plant's: the portal rounds to 0.01 kWh."""
+"""Largest difference in kWh between an imported day and the plant's: the portal rounds to 0.01 kWh."""
 DAYS_BY_HOURS = timedelta(days=14)
 SEED = 1  # the portal simulator's
 RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
@@ -75,7 +71,7 @@ CORE_CONFIG = {
 
 
 class DemoError(Exception):
-    """What went wrong, in words for the person at the terminal."""
+    """A failure, in words for the person at the terminal."""
 
 
 @dataclass
@@ -486,6 +482,15 @@ async def check_history(demo: Demo) -> list[str]:
     return problems if costs == COSTS else [*problems, f"The import has filled in the costs {sorted(costs)}"]
 
 
+def missing(entries: Sequence[dict[str, Any]], entities: Sequence[Entity]) -> Iterator[str]:
+    """Yield what is wrong with the account and its entities."""
+    unloaded = [entry for entry in entries if entry["state"] != "loaded"]
+    yield from (f"The account is {entry['state']}: {entry['reason']}" for entry in unloaded)
+    yield from (f"{each.entity_id} has no value" for each in entities if each.state is None)
+    if not entries or not entities:
+        yield "There are no entities at all"
+
+
 async def check(*, history: bool) -> None:
     """Start everything, see that all is well, and end it."""
     with state_folder("check") as folder:
@@ -500,12 +505,7 @@ async def check(*, history: bool) -> None:
         heading = ("Device", "Entity", "Name", "State", "Unit")
         rows = [(each.device, each.entity_id, each.name, each.state or "-", each.unit) for each in entities]
         print(table([heading, *rows]))
-        found += [
-            f"The account is {entry['state']}: {entry['reason']}" for entry in entries if entry["state"] != "loaded"
-        ]
-        found += [f"{each.entity_id} has no value" for each in entities if each.state is None]
-        found += [] if entries and entities else ["There are no entities at all"]
-        found += complaints(folder / LOG)
+        found += [*missing(entries, entities), *complaints(folder / LOG)]
         if found:
             raise DemoError("\n".join(found))
         print(

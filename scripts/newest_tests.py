@@ -8,7 +8,7 @@ from homeassistant.components.logger import helpers
 import pytest
 
 MOVED = {(logger, "_clear_logger_overwrites"): helpers}
-"""What the test package takes from a module of Home Assistant that no longer has it, and where that is now."""
+"""Names that the test package imports from a module of Home Assistant that no longer has them, and their new place."""
 
 for (module, name), source in MOVED.items():
     if not hasattr(module, name):

@@ -3,10 +3,10 @@
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 import logging
 from pathlib import Path
 from random import Random
@@ -22,10 +22,17 @@ from pytest_homeassistant_custom_component import plugins
 import pytest_socket
 
 from custom_components.mtec.portal import login_budget, rate_limiter
+from tests.energies import (
+    INVERTER_DELAY,
+    INVERTER_ENERGIES,
+    INVERTER_ENERGIES_TODAY,
+    STATION_ENERGIES,
+    inverter_entity,
+    station_entity,
+)
 from tests.home import SEED, most_in, portal_at
 from tests.household import Household, Names, household
-from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, Energies, PortalSimulator, Powers, plant_of
-from tests.test_energy_statistics import ENERGIES, INVERTER_ENERGIES, INVERTERS_DELAY, entity_of
+from tests.portal_simulator import FAULTS, HOUSE, STEP, Call, PortalSimulator, Powers, plant_of
 
 GENERATION_WITH_INVERTERS = 2
 """The generation of the API in which inverters tell energies."""
@@ -38,7 +45,7 @@ REQUESTS_A_POLL = 4
 LOST_A_DAY, ROUNDING = 0.1, 0.03
 """kWh that may be invented or lost of an inverter's energy in a day, and how exactly it is told."""
 WELL = timedelta(hours=1)
-"""How long the portal is well at the end of each day, before the day's energies are compared."""
+"""Time without faults at the end of each day, before the day's energies are compared."""
 PLANT = plant_of(HOUSE, SEED)
 
 PLANNED = {"late_reset", "stale"}
@@ -66,22 +73,12 @@ NONE_BEFORE_ANY = {f"sensor.haus_am_see_self_{what}_today" for what in ("consump
 """Shares of today's energies: there are none before there is any energy."""
 
 MOMENTS = timedelta(hours=37, minutes=10)
-"""How old the moment of a value may be: the portal may repeat one of half a day ago, and call yesterday's its own."""
-
-INVERTERS_TODAY: dict[str, Callable[[Energies], float]] = {
-    key.replace("_total", "_today"): part for key, part in INVERTER_ENERGIES.items()
-}
-"""The same energies since midnight, which are disabled at first."""
-
-
-def inverter_entity(key: str) -> str:
-    """Return the entity of an energy of the inverter."""
-    return f"sensor.energy_butler_{key}"
+"""Highest age of a value: the portal may repeat one of half a day ago, and show yesterday's as its own."""
 
 
 @dataclass
 class Findings:
-    """What came of it."""
+    """The result of a soak."""
 
     polls: int = 0
     values: int = 0
@@ -155,7 +152,7 @@ class Soak:
 
     async def live(self, folder: Path) -> None:
         """Live from noon to noon, with a restart a day and an hour in peace before each comparison."""
-        entity_ids = {entity_of(key) for key in ENERGIES} | MEASURED.keys()
+        entity_ids = {station_entity(key) for key in STATION_ENERGIES} | MEASURED.keys()
         now = self.begin
         for day in range(self.days):
             noon = now + timedelta(days=1, minutes=7 * day)
@@ -182,7 +179,7 @@ class Soak:
         await home.add_account(self.portal.url, EMAIL, PASSWORD)
         if self.generation == GENERATION_WITH_INVERTERS:
             registry = er.async_get(home.hass)
-            for key in INVERTERS_TODAY:
+            for key in INVERTER_ENERGIES_TODAY:
                 registry.async_update_entity(inverter_entity(key), disabled_by=None)
             await home.hass.config_entries.async_reload(home.entry.entry_id)
             await home.settle()
@@ -195,7 +192,7 @@ class Soak:
         """The energies of the inverter that are compared."""
         if self.generation != GENERATION_WITH_INVERTERS:
             return set()
-        return {inverter_entity(key) for key in (*INVERTER_ENERGIES, *INVERTERS_TODAY)}
+        return {inverter_entity(key) for key in (*INVERTER_ENERGIES, *INVERTER_ENERGIES_TODAY)}
 
     async def minute(self, home: Household, now: datetime) -> None:
         """Let a minute pass, and see what is shown."""
@@ -263,15 +260,17 @@ class Soak:
     def compare(self, day: int, sums: dict[str, list[float]], now: datetime, balanced: datetime) -> None:
         """Note what the energies are off by; those of the energy balance are of the moment `balanced`."""
         print(f"\nenergies after {day + 1} days in kWh: in the statistics, of the plant, difference")
-        for key, (part, precision) in ENERGIES.items():
+        for key, (part, precision) in STATION_ENERGIES.items():
             least, most = part(PLANT.energy(self.begin, balanced)), part(PLANT.energy(self.begin, now))
             # The portal knows the energy from PV more exactly than the others, which the balance alone has.
-            self.compare_one(entity_of(key), sums, least, most if key.startswith("pv") else least, precision + 0.05)
+            self.compare_one(
+                station_entity(key), sums, least, most if key.startswith("pv") else least, precision + 0.05
+            )
         # An inverter sends every quarter of an hour: what it has sent is of some moments ago.
-        late = INVERTERS_DELAY
-        for key, part in (INVERTER_ENERGIES | INVERTERS_TODAY).items() if self.inverter_entities else ():
+        late = INVERTER_DELAY
+        for key, part in (INVERTER_ENERGIES | INVERTER_ENERGIES_TODAY).items() if self.inverter_entities else ():
             least = part(PLANT.energy(self.begin + late, now - late))
-            if key in INVERTERS_TODAY:
+            if key in INVERTER_ENERGIES_TODAY:
                 # What it has not sent at midnight it counts for no day.
                 nights = [PLANT.day_start(BEGIN + timedelta(days=number + 1)) for number in range(day + 1)]
                 least -= sum(part(PLANT.energy(midnight - late, midnight)) for midnight in nights)
@@ -292,16 +291,17 @@ class Soak:
             self.findings.invented.append(f"{entity_id} has fallen by {-falls:.2f} kWh")
 
 
+def _refused_in_a_row(logins: Iterable[Call]) -> int:
+    refused = (len([*group]) for is_refused, group in groupby(call.code != "1000000" for call in logins) if is_refused)
+    return max(refused, default=0)
+
+
 def _report(soak: Soak, before: float, started: float) -> bool:
     """Print the figures, and return whether all is well."""
     findings, calls = soak.findings, soak.portal.requests
     logins = [call for call in calls if _is_login(call)]
     in_an_hour = most_in(logins, 3600)
     in_a_minute = most_in(calls, 60)
-    refused = longest = 0
-    for call in logins:
-        refused = 0 if call.code == "1000000" else refused + 1
-        longest = max(longest, refused)
     lost = sum(findings.lost.values())
     struck = sum(bool(call.faults) for call in calls)
     rows: list[tuple[str, Any]] = [
@@ -309,7 +309,7 @@ def _report(soak: Soak, before: float, started: float) -> bool:
         ("requests sent", len(calls)),
         ("requests struck by a fault", f"{struck} ({struck / len(calls):.1%})"),
         ("most requests in a minute", in_a_minute),
-        ("logins", f"{len(logins)}, at most {in_an_hour} in an hour, {longest} refused in a row"),
+        ("logins", f"{len(logins)}, at most {in_an_hour} in an hour, {_refused_in_a_row(logins)} refused in a row"),
         ("times the person was asked", findings.asked_the_person),
         ("values lost", f"{lost} of {findings.values + lost} ({lost / (findings.values + lost):.2%})"),
         ("values invented", len(findings.invented)),

@@ -1,4 +1,4 @@
-"""What the tests have in common: a simulated portal, and the integration set up against it."""
+"""Fixtures of all tests: a simulated portal, and the integration set up against it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -9,22 +9,22 @@ import re
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_URL
 from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import api_v2, digest_of, rate_limiter
-from tests.home import Home, portal_at
+from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.portal import api_v2, rate_limiter
+from tests.home import Home, add_account, entry_at, portal_at
 from tests.portal_simulator import PortalSimulator
 
 NOON = datetime(2026, 6, 15, 10, 2, 30, tzinfo=UTC)
 """A summer's day, in the middle of a five-minute step."""
 
 DEPRECATED = re.compile(r"deprecated|will stop working|Detected that custom integration|Detected code that")
-"""What Home Assistant logs when somebody uses what it will take away, or what it does not want to be used."""
+"""Log messages of Home Assistant about the use of something deprecated or internal."""
 
+FAMILY = "family@example.com"
 VILLAGE = "village@example.com"
 
 
@@ -74,7 +74,7 @@ GENERATION2 = pytest.mark.parametrize("generation", [2], indirect=True, ids=["ge
 
 @pytest.fixture
 def now() -> datetime:
-    """When a test begins."""
+    """The moment at which a test begins."""
     return NOON
 
 
@@ -113,19 +113,8 @@ def set_up(hass: HomeAssistant, simulator: PortalSimulator) -> SetUp:
     async def set_up_account(
         email: str = VILLAGE, expected: ConfigEntryState = ConfigEntryState.LOADED
     ) -> MockConfigEntry:
-        entry = MockConfigEntry(
-            domain=DOMAIN,
-            title=email,
-            unique_id=f"{simulator.url.removeprefix('http://')}_{email}",
-            data={
-                CONF_URL: simulator.url,
-                CONF_EMAIL: email,
-                CONF_DIGEST: digest_of(simulator.accounts[email].password),
-            },
-        )
-        entry.add_to_hass(hass)
-        await hass.config_entries.async_setup(entry.entry_id)
-        await hass.async_block_till_done(wait_background_tasks=True)
+        entry = entry_at(simulator.url, email, simulator.accounts[email].password)
+        await add_account(hass, entry)
         assert entry.state is expected
         return entry
 

@@ -5,16 +5,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 import logging
+from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import STATE_UNAVAILABLE
+from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant, State
+from homeassistant.helpers import device_registry as dr
 import pytest
-from pytest_homeassistant_custom_component.common import async_fire_time_changed
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.mtec.const import POLL_INTERVAL
-from custom_components.mtec.portal import rate_limiter
+from custom_components.mtec.const import CONF_DIGEST, DOMAIN, POLL_INTERVAL
+from custom_components.mtec.portal import digest_of, rate_limiter
 from tests.portal_simulator import Call, PlantDescription, PortalSimulator, plant_of
 
 SEED = 1
@@ -28,6 +30,25 @@ async def portal_at(freezer: FrozenDateTimeFactory, now: datetime, generation: i
         portal.speaks = {generation}
         portal.sleep = vars(rate_limiter)["sleep"]
         yield portal
+
+
+def entry_at(url: str, email: str | None = None, password: str = "", **about: Any) -> MockConfigEntry:
+    """Return the config entry of an account at a portal: as `about` says, or with the title that the dialog gives.
+
+    Without an email it is the demo account.
+    """
+    login = {} if email is None else {CONF_EMAIL: email, CONF_DIGEST: digest_of(password)}
+    unique_id = f"{url.partition('://')[2]}_{email or 'demo'}"
+    return MockConfigEntry(
+        **{"domain": DOMAIN, "title": email or "M-TEC demo", "unique_id": unique_id, "data": {CONF_URL: url} | login}
+        | about
+    )
+
+
+async def add_account(hass: HomeAssistant, entry: MockConfigEntry) -> bool:
+    """Add an account and set it up. Return whether it is set up."""
+    entry.add_to_hass(hass)
+    return await set_up(hass, entry)
 
 
 async def set_up(hass: HomeAssistant, entry: ConfigEntry) -> bool:
@@ -44,6 +65,21 @@ async def reload(hass: HomeAssistant, entry: ConfigEntry) -> bool:
     return is_set_up
 
 
+async def poll(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, times: int = 1, after: timedelta = POLL_INTERVAL
+) -> None:
+    """Let the poll interval pass."""
+    for _ in range(times):
+        freezer.tick(after + timedelta(seconds=1))
+        async_fire_time_changed(hass)
+        await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def device(hass: HomeAssistant, identifier: str) -> str:
+    """Return the id of a device, by that of its station or inverter."""
+    return dr.async_get(hass).async_get_devices(identifiers={(DOMAIN, identifier)})[0].id
+
+
 @dataclass(frozen=True)
 class Home:
     """Home Assistant, the portal, and their time."""
@@ -55,10 +91,7 @@ class Home:
 
     async def poll(self, times: int = 1, after: timedelta = POLL_INTERVAL) -> None:
         """Let the poll interval pass."""
-        for _ in range(times):
-            self.freezer.tick(after + timedelta(seconds=1))
-            async_fire_time_changed(self.hass)
-            await self.hass.async_block_till_done(wait_background_tasks=True)
+        await poll(self.hass, self.freezer, times, after)
 
     def value(self, entity_id: str) -> str:
         """Return the state of an entity that is there."""

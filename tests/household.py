@@ -12,8 +12,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from homeassistant import bootstrap, loader
 from homeassistant.components.recorder import DOMAIN as RECORDER, Recorder, get_instance
 from homeassistant.components.recorder.statistics import statistics_during_period
-from homeassistant.config_entries import SOURCE_REAUTH, SOURCE_USER, ConfigEntries, ConfigEntry
-from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_URL
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntries, ConfigEntry
+from homeassistant.const import CONF_PASSWORD
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import recorder as recorder_helper
 from homeassistant.helpers.aiohttp_client import DATA_RESOLVER
@@ -22,6 +22,7 @@ from homeassistant.util import dt as dt_util
 
 from custom_components.mtec.account import Account
 from custom_components.mtec.const import DOMAIN
+from tests.dialogs import sign_in
 
 _COMPONENTS = Path(__file__).resolve().parent.parent / "custom_components"
 
@@ -66,11 +67,7 @@ class Household:
 
     async def add_account(self, url: str, email: str, password: str) -> None:
         """Set up an account as a person does."""
-        flows = self.hass.config_entries.flow
-        flow = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
-        await flows.async_configure(flow["flow_id"], {"next_step_id": "account"})
-        typed = {CONF_EMAIL: email, CONF_PASSWORD: password, "portal": {CONF_URL: url}}
-        await flows.async_configure(flow["flow_id"], typed)
+        await sign_in(self.hass, url, email, password)
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     async def sign_in_again(self, password: str) -> bool:

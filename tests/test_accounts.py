@@ -14,17 +14,15 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.config_flow import SECTION_PORTAL
-from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, LOOKUP_INTERVAL
-from custom_components.mtec.portal import digest_of
+from custom_components.mtec.const import CONF_IGNORED_STATIONS, DOMAIN, LOOKUP_INTERVAL
 from custom_components.mtec.titles import title_of
-from tests.conftest import VILLAGE, SetUp
-from tests.home import Home, reload
+from tests.conftest import FAMILY, VILLAGE, SetUp
+from tests.home import Home, entry_at, poll, reload, set_up as set_up_again
 from tests.portal_simulator import HOUSE, PortalSimulator
 
-FAMILY = "family@example.com"
 HOUSE_POWER = "sensor.haus_am_see_pv_power"
 HOUSE_SERIAL = HOUSE.inverters[0].serial
 
@@ -58,8 +56,7 @@ async def restart(home: Home, *entries: MockConfigEntry) -> None:
     for entry in entries:
         assert await home.hass.config_entries.async_unload(entry.entry_id)
     for entry in entries:
-        assert await home.hass.config_entries.async_setup(entry.entry_id)
-        await home.hass.async_block_till_done(wait_background_tasks=True)
+        assert await set_up_again(home.hass, entry)
 
 
 async def test_station_stays_with_the_account_that_had_it_first(home: Home, set_up: SetUp) -> None:
@@ -164,8 +161,7 @@ async def test_two_accounts_that_have_devices_of_one_station(home: Home, set_up:
     )
     er.async_get(home.hass).async_update_entity(HOUSE_POWER, config_entry_id=village.entry_id, device_id=station.id)
     for entry in (village, family):
-        await home.hass.config_entries.async_setup(entry.entry_id)
-        await home.hass.async_block_till_done(wait_background_tasks=True)
+        await set_up_again(home.hass, entry)
     await home.poll()
     assert registry.async_get(station.id) is registry.async_get(inverter.id) is None
     assert ids(home.hass, family) == {HOUSE.station_id, HOUSE_SERIAL}
@@ -189,20 +185,14 @@ async def test_nothing_is_written_after_removal(
     key = f"mtec.missing_devices.{entry.entry_id}"
     station = simulator.accounts[VILLAGE].stations.pop()
 
-    async def pass_time(after: timedelta) -> None:
-        freezer.tick(after)
-        async_fire_time_changed(hass)
-        await hass.async_block_till_done(wait_background_tasks=True)
-
-    await pass_time(LOOKUP_INTERVAL + timedelta(seconds=1))
+    await poll(hass, freezer, after=LOOKUP_INTERVAL)
     assert key not in hass_storage
     assert await reload(hass, entry)
     assert hass_storage[key]["data"].keys() == {station.description.station_id, *(i.serial for i in station.inverters)}
 
-    await pass_time(LOOKUP_INTERVAL + timedelta(seconds=1))
+    await poll(hass, freezer, after=LOOKUP_INTERVAL)
     await hass.config_entries.async_remove(entry.entry_id)
-    for _ in range(3):
-        await pass_time(timedelta(minutes=2))
+    await poll(hass, freezer, 3, after=timedelta(minutes=2))
     assert key not in hass_storage
 
 
@@ -219,10 +209,7 @@ async def test_no_session_stays_open(
     before = open_sessions()
     simulator.faults.add("malformed", matching="tation")
     entry = await set_up(VILLAGE, expected=ConfigEntryState.SETUP_RETRY)
-    for _ in range(3):
-        freezer.tick(timedelta(minutes=5))
-        async_fire_time_changed(hass)
-        await hass.async_block_till_done(wait_background_tasks=True)
+    await poll(hass, freezer, 3, after=timedelta(minutes=5))
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert open_sessions() == before
 
@@ -277,12 +264,7 @@ async def test_email_is_in_no_log(home: Home, set_up: SetUp, title: str) -> None
     """Whatever fails, at any level of the log, in our lines: set-ups, polls, look-ups, logins, dialogs."""
     home.caplog.set_level(logging.DEBUG)
     simulator = home.simulator
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        title=title,
-        unique_id=f"{simulator.url.removeprefix('http://')}_{FAMILY}",
-        data={CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
-    )
+    entry = entry_at(simulator.url, FAMILY, "sunshine", title=title)
     entry.add_to_hass(home.hass)
     for fault in ("malformed", "http_503", "reset"):
         simulator.faults.add(fault)

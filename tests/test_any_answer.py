@@ -20,9 +20,9 @@ import pytest
 
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of, rate_limiter
 from custom_components.mtec.sources import SourceError
+from tests.clients import BERLIN
 from tests.odd_portal import OddPortal, odd_portal, raw_server, success
 from tests.portal_simulator import HOUSE, Call, PortalSimulator
-from tests.test_client import BERLIN
 
 EMAIL, PASSWORD, TOKEN = "Somebody@Example.com", "correct horse battery", "tOkEn-4f2c9a"
 CREDENTIALS = Credentials(EMAIL, digest_of(PASSWORD))
@@ -139,21 +139,26 @@ class Bench:
 
 def _check(result: Any) -> None:
     """Fail if a result has what nobody can store: a number that is none, half a character, a moment of no plant."""
+    for each in _parts(result):
+        _check(each)
+    match result:
+        case float():
+            assert math.isfinite(result)
+        case int():
+            assert abs(result) < 2**64
+        case str():
+            result.encode()
+        case date():
+            assert 2000 <= result.year <= 2100
+
+
+def _parts(result: Any) -> list[Any]:
+    """Return what a result consists of."""
     if is_dataclass(result) and not isinstance(result, type):
-        result = [getattr(result, each.name) for each in fields(result)]
+        return [getattr(result, each.name) for each in fields(result)]
     if isinstance(result, dict):
-        result = [*result, *result.values()]
-    if isinstance(result, list | tuple):
-        for each in result:
-            _check(each)
-    elif isinstance(result, float):
-        assert math.isfinite(result)
-    elif isinstance(result, int):
-        assert abs(result) < 2**64
-    elif isinstance(result, str):
-        result.encode()
-    elif isinstance(result, date):
-        assert 2000 <= result.year <= 2100
+        return [*result, *result.values()]
+    return [*result] if isinstance(result, list | tuple) else []
 
 
 @pytest.fixture(autouse=True)

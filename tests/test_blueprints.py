@@ -18,12 +18,11 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events, async_fire_time_changed
 
 from custom_components.mtec.const import DOMAIN
-from tests.conftest import GENERATION1, GENERATION2, SetUp
+from tests.checkout import VERSIONS
+from tests.conftest import FAMILY, GENERATION1, GENERATION2, SetUp
 from tests.home import Home
-from tests.test_quality import VERSIONS
 
 BLUEPRINTS = Path(__file__).parent.parent / "blueprints" / "automation" / "mtec"
-FAMILY = "family@example.com"
 
 OUTAGE = "binary_sensor.haus_am_see_grid_outage"
 GRID_POWER = "sensor.haus_am_see_grid_power"

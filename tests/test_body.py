@@ -19,8 +19,8 @@ from custom_components.mtec.models import Station
 from custom_components.mtec.portal import body as body_module
 from custom_components.mtec.portal.body import LARGEST, LARGEST_PACKED
 from custom_components.mtec.sources import ResponseError, SourceConnectionError, SourceError
+from tests.clients import client_of
 from tests.odd_portal import endless_server, odd_portal, success
-from tests.test_client import client_of
 
 MB = 1024 * 1024
 

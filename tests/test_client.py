@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiohttp import web
@@ -29,32 +28,16 @@ from custom_components.mtec.sources import (
     SourceConnectionError,
     SourceError,
 )
+from tests.clients import BERLIN, CREDENTIALS, client_of
 from tests.conftest import GENERATION1, NOON, VILLAGE
 from tests.odd_portal import TOKEN, odd_portal, raw_server, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator
-
-BERLIN = ZoneInfo("Europe/Berlin")
-CREDENTIALS = Credentials("someone@example.com", "0123456789abcdef0123456789abcdef")
 
 
 @pytest.fixture
 async def http() -> AsyncGenerator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
-
-
-def client_of(
-    http: aiohttp.ClientSession,
-    url: str,
-    credentials: Credentials | None = CREDENTIALS,
-    pause: float = 0,
-    generation: int | None = None,
-) -> Client:
-    return Client(
-        Connection(
-            http, credentials, time_zone=BERLIN, url=url, rate_limiter=RateLimiter(pause), api_version=generation
-        )
-    )
 
 
 @pytest.fixture

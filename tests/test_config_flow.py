@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import AsyncResolver
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER, ConfigEntryState, ConfigFlowResult
+from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntryState, ConfigFlowResult
 from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
@@ -16,37 +16,16 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_socket import socket_allow_hosts
 
-from custom_components.mtec.config_flow import CONF_ALLOW_HTTP, SECTION_PORTAL
+from custom_components.mtec.config_flow import CONF_ALLOW_HTTP
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
 from custom_components.mtec.portal_client import async_rate_limiter
-from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
+from tests.conftest import FAMILY, GENERATION1, NOON, VILLAGE, SetUp
+from tests.dialogs import choose, sign_in, submit
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
-FAMILY = "family@example.com"
 DIGEST = "0571749e2ac330a7455809c6b0e7af90"
 """The md5 of the family's password."""
-
-
-async def choose(hass: HomeAssistant, option: str) -> ConfigFlowResult:
-    """Open the dialog and choose an option of its menu."""
-    menu = await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
-    assert menu["type"] is FlowResultType.MENU
-    assert menu["menu_options"] == ["account", "inverter", "demo"]
-    return await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": option})
-
-
-async def submit(hass: HomeAssistant, form: ConfigFlowResult, **fields: Any) -> ConfigFlowResult:
-    """Fill in a form and submit it."""
-    assert form["type"] is FlowResultType.FORM
-    portal = {name: fields.pop(name) for name in (CONF_URL, CONF_ALLOW_HTTP) if name in fields}
-    return await hass.config_entries.flow.async_configure(form["flow_id"], fields | {SECTION_PORTAL: portal})
-
-
-async def sign_in(hass: HomeAssistant, url: str, email: str = FAMILY, password: str = "sunshine") -> ConfigFlowResult:
-    """Go through the whole dialog with an account."""
-    form = await choose(hass, "account")
-    return await submit(hass, form, **{CONF_EMAIL: email, CONF_PASSWORD: password, CONF_URL: url})
 
 
 async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:

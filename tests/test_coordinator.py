@@ -5,14 +5,13 @@ import logging
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_URL, STATE_UNAVAILABLE
+from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.mtec.const import DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL, POLL_INTERVAL
-from custom_components.mtec.portal import digest_of
-from tests.conftest import VILLAGE, SetUp
+from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
+from tests.conftest import FAMILY, VILLAGE, SetUp
+from tests.home import add_account, entry_at, poll
 from tests.portal_simulator import PortalSimulator
 
 PV_POWER = "sensor.haus_am_see_pv_power"
@@ -24,14 +23,6 @@ SHED_PHASE = "sensor.scheune_l1_inverter_power"
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-
-
-async def poll(hass: HomeAssistant, freezer: FrozenDateTimeFactory, times: int = 1) -> None:
-    """Let the poll interval pass."""
-    for _ in range(times):
-        freezer.tick(POLL_INTERVAL + timedelta(seconds=1))
-        async_fire_time_changed(hass)
-        await hass.async_block_till_done(wait_background_tasks=True)
 
 
 def state(hass: HomeAssistant, entity_id: str) -> str | None:
@@ -186,9 +177,8 @@ async def test_expired_token_loses_no_poll(
 
 
 async def test_unreachable_portal_is_tried_again(hass: HomeAssistant) -> None:
-    entry = MockConfigEntry(domain=DOMAIN, data={CONF_URL: "http://127.0.0.1:1"})
-    entry.add_to_hass(hass)
-    assert not await hass.config_entries.async_setup(entry.entry_id)
+    entry = entry_at("http://127.0.0.1:1")
+    assert not await add_account(hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
 
 
@@ -196,21 +186,12 @@ async def test_refused_login_is_tried_again_then_the_person_is_asked(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: PortalSimulator
 ) -> None:
     """A refused login may be maintenance: it is tried three times within minutes, and then no more."""
-    simulator.accounts["family@example.com"].password = "else"
-    entry = await _entry_with_password(hass, simulator, "sunshine")
+    simulator.accounts[FAMILY].password = "else"
+    entry = entry_at(simulator.url, FAMILY, "sunshine")
+    await add_account(hass, entry)
     states = [entry.state]
     await poll(hass, freezer, 20)
     states.append(entry.state)
     assert states == [ConfigEntryState.SETUP_RETRY, ConfigEntryState.SETUP_ERROR]
     assert [flow["context"]["source"] for flow in hass.config_entries.flow.async_progress()] == ["reauth"]
     assert len([call for call in simulator.requests if "login" in call.path and call.status == 200]) == 3
-
-
-async def _entry_with_password(hass: HomeAssistant, simulator: PortalSimulator, password: str) -> MockConfigEntry:
-    entry = MockConfigEntry(
-        domain=DOMAIN, data={CONF_URL: simulator.url, "email": "family@example.com", "digest": digest_of(password)}
-    )
-    entry.add_to_hass(hass)
-    await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done()
-    return entry

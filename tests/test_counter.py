@@ -1,9 +1,9 @@
 """The counters behind the energy sensors: what they believe, and when."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import cached_property
@@ -432,13 +432,18 @@ class SunnyPlant:
         start = max(0, (datetime.combine(first, time(), BERLIN) - BEGIN) // MINUTE)
         return self.totals[minute] - self.totals[min(start, minute)]
 
-    def rows(self, minute: int) -> dict[date, UsageRow]:
-        """Return the rows that a portal has, of the days until now."""
+    def rows(self, minute: int, asked_on: date, change: Callable[[float], float]) -> dict[date, UsageRow]:
+        """Return the rows that a portal has of the days until a minute, with changed energies.
+
+        A clock that is wrong asks for the months of another time, of which there are no rows.
+        """
         none = dict.fromkeys(("consumption", "battery_discharge", "battery_charge", "grid_import", "grid_export"))
         rows = {}
         for begin in range(0, minute + 1, 1440):
             day = (BEGIN + begin * MINUTE).date()
-            rows[day] = UsageRow(start=day, pv=round(self.since(day, min(minute, begin + 1440)), 2), **none)
+            if abs((asked_on - day).days) < 31:
+                energy = round(self.since(day, min(minute, begin + 1440)), 2)
+                rows[day] = UsageRow(start=day, pv=change(energy), **none)
         return rows
 
     def readings(self, minute: int, resets_late: int, step: float) -> dict[str, float]:
@@ -462,6 +467,7 @@ class Kind(Enum):
     ZERO = "zero", 25
     HALF = "half", 25
     NOTHING = "nothing", 25
+    WELL = "well", 0
     GARBAGE = "garbage", 9
 
 
@@ -472,7 +478,7 @@ class Wrong:
     kind: Kind
     begin: int
     minutes: int
-    garbage: float
+    garbage: float = 0.0
 
     @property
     def end(self) -> int:
@@ -484,6 +490,9 @@ class Wrong:
 
     def change(self, energy: float) -> float:
         return {Kind.ZERO: 0.0, Kind.HALF: energy / 2, Kind.GARBAGE: energy + self.garbage}.get(self.kind, energy)
+
+
+WELL = Wrong(Kind.WELL, 0, 0)
 
 
 @dataclass
@@ -506,36 +515,34 @@ class Sensors:
             self.counters[key] = Counter(cycle=counter.cycle)
             self.counters[key].restore(json.loads(json.dumps(counter.as_dict())))
 
-    def poll(
-        self, plant: SunnyPlant, minute: int, clock: datetime, wrong: Wrong | None, late: int, step: float
-    ) -> None:
+    def poll(self, plant: SunnyPlant, minute: int, clock: datetime, wrong: Wrong, late: int, step: float) -> None:
         """Poll the portal at a minute, at which the computer's clock may be wrong."""
-        asked = minute if wrong is None else wrong.asked(minute)
-        if asked < 0 or (wrong is not None and wrong.kind is Kind.NOTHING):
+        asked, change = wrong.asked(minute), wrong.change
+        if asked < 0 or wrong.kind is Kind.NOTHING:
             return
-        change = (lambda energy: energy) if wrong is None else wrong.change
-        # A clock that is wrong asks for the months of another time, of which there are no rows.
-        rows = {
-            day: replace(row, pv=change(row.pv or 0.0))
-            for day, row in plant.rows(asked).items()
-            if abs((clock.date() - day).days) < 31
-        }
-        undated = {key: change(value) for key, value in plant.readings(asked, late, step).items()}
+        rows, undated = plant.rows(asked, clock.date(), change), plant.readings(asked, late, step)
         measured = (BEGIN + asked * MINUTE).date()
         for key, counter in self.counters.items():
-            readings: list[tuple[float, date | None]] = [(undated.get(key, 0.0), None)]
+            readings: list[tuple[float, date | None]]
             if key == "inverter":
                 readings = [(change(plant.since(measured, asked)), measured)]
             elif has_dated_readings(PV, rows, clock.date(), counter.cycle):
                 readings = [*dated_readings(PV, rows, clock.date(), counter.cycle)]
+            else:
+                readings = [(change(undated[key]), None)]
             counter.update_all((reading, clock, day) for reading, day in readings)
             if counter.value is not None:
                 self.recorders[key].record(counter)
 
 
+def of_last_minutes(what: Mapping[int, int], minute: int) -> list[tuple[int, int]]:
+    """Return what happens in the five minutes that end with one, each with its minute."""
+    return [(at, what[at]) for at in range(minute - 4, minute + 1) if at in what]
+
+
 WRONG = st.builds(
     Wrong,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from([kind for kind in Kind if kind is not Kind.WELL]),
     begin=st.integers(60, 3 * 1440),
     minutes=st.integers(1, 720),
     garbage=st.one_of(st.just(9000.0), st.floats(900, 1e7)),
@@ -567,25 +574,25 @@ def test_no_energy_is_invented_or_lost(
     """
     plant, sensors, off_until, last_well = SunnyPlant(power), Sensors(), 0, 0
     # What is generated after the last good answer of a day an inverter never reports, and a station not of a year.
-    not_reported = dict.fromkeys(("inverter", "year"), 0.0)
+    not_reported: defaultdict[str, float] = defaultdict(float)
     for minute in range(0, LENGTH, 5):
-        since_last = range(minute - 4, minute + 1)
-        if off := [at + restarts[at] for at in since_last if at in restarts]:
-            off_until = max(off_until, *off)
+        for at, lasts in of_last_minutes(restarts, minute):
+            off_until = max(off_until, at + lasts)
             sensors.restart()
-        if minute >= off_until:
-            wrong = next((each for each in wrongs if each.begin <= minute < each.end), None)
-            days = next((jumps[at] for at in since_last if at in jumps), 0)
-            sensors.poll(plant, minute, BEGIN + minute * MINUTE + timedelta(days=days), wrong, late, step)
-            if wrong is None and not days:
-                midnight = minute // 1440 * 1440
-                lost = max(0.0, plant.totals[midnight] - plant.totals[last_well])
-                not_reported["inverter"] += lost
-                not_reported["year"] += lost if midnight == 2 * 1440 else 0.0
-                last_well = minute
+        if minute < off_until:
+            continue
+        wrong = next((each for each in wrongs if each.begin <= minute < each.end), WELL)
+        days = next((days for _, days in of_last_minutes(jumps, minute)), 0)
+        sensors.poll(plant, minute, BEGIN + minute * MINUTE + timedelta(days=days), wrong, late, step)
+        if wrong is WELL and not days:
+            midnight = minute // 1440 * 1440
+            lost = max(0.0, plant.totals[midnight] - plant.totals[last_well])
+            not_reported["inverter"] += lost
+            not_reported["year"] += lost * (midnight == 2 * 1440)
+            last_well = minute
     generated = plant.totals[LENGTH - 5] - plant.totals[0]
     # The total, and the year but for January, are no better known than they are reported.
     coarse = {"total": step, "year": step}
     for key, recorder in sensors.recorders.items():
-        expected = min(generated, max(recorder.sum, generated - not_reported.get(key, 0.0)))
+        expected = min(generated, max(recorder.sum, generated - not_reported[key]))
         assert recorder.sum == pytest.approx(expected, abs=0.1 * 4 + coarse.get(key, 0.0)), key

@@ -17,9 +17,10 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.mtec.portal import rate_limiter
-from tests.conftest import SetUp
+from tests.conftest import FAMILY, SetUp
+from tests.home import device
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
-from tests.test_export import FAMILY, agree, bars, curve, days, device, months, parsed, years
+from tests.usage import agree, bars, curve, days, months, parsed, years
 
 BERLIN = ZoneInfo("Europe/Berlin")
 BLUEPRINT = Path(__file__).parent.parent / "blueprints" / "automation" / "mtec" / "daily_archive.yaml"

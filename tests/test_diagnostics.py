@@ -22,7 +22,7 @@ from custom_components.mtec.models import Inverter, Station
 from custom_components.mtec.portal.redaction import Redactor
 from custom_components.mtec.portal.request_log import ANSWERS_OF_A_PATH, RequestLog
 from tests.conftest import GENERATION2, NOON, VILLAGE, SetUp
-from tests.home import reload
+from tests.home import add_account, entry_at, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
@@ -186,13 +186,9 @@ async def test_portal_that_is_not_understood(hass: HomeAssistant, hass_client: C
         return {"status": "ok", "owner": "Erika Mustermann"}
 
     async with odd_portal(answer) as portal:
-        entry = MockConfigEntry(
-            domain=DOMAIN,
-            title="erika@example.com",
-            data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: DIGEST, CONF_GENERATION: 1},
-        )
-        entry.add_to_hass(hass)
-        assert not await hass.config_entries.async_setup(entry.entry_id)
+        data = {CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: DIGEST, CONF_GENERATION: 1}
+        entry = entry_at(portal.url, "erika@example.com", data=data)
+        assert not await add_account(hass, entry)
         assert entry.state is ConfigEntryState.SETUP_RETRY
         found = await _of_account(hass, hass_client, entry)
     text = json.dumps(found, ensure_ascii=False)
@@ -205,7 +201,7 @@ async def test_portal_that_is_not_understood(hass: HomeAssistant, hass_client: C
 
 
 async def test_never_set_up(hass: HomeAssistant, hass_client: ClientSessionGenerator) -> None:
-    entry = MockConfigEntry(domain=DOMAIN, title="M-TEC demo", data={CONF_URL: "http://127.0.0.1:9"})
+    entry = entry_at("http://127.0.0.1:9")
     entry.add_to_hass(hass)
     assert await async_setup_component(hass, "diagnostics", {})
     assert await async_setup_component(hass, DOMAIN, {}) is not None
@@ -352,9 +348,7 @@ async def test_system_health(hass: HomeAssistant, set_up: SetUp, simulator: Port
 
 async def test_system_health_without_portal(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, "system_health", {})
-    entry = MockConfigEntry(domain=DOMAIN, data={CONF_URL: "http://127.0.0.1:1"})
-    entry.add_to_hass(hass)
-    assert not await hass.config_entries.async_setup(entry.entry_id)
+    assert not await add_account(hass, entry_at("http://127.0.0.1:1"))
     info: Any = (await get_info(hass))[DOMAIN]
     assert info == {"can_reach_portal": "Failed: unreachable", "last_success": "-", "requests_last_hour": 1}
 

@@ -6,23 +6,19 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 import pytest
 
-from tests.conftest import GENERATION2, SetUp
+from tests.conftest import FAMILY, GENERATION2, SetUp
+from tests.energies import SHOWN_ENERGIES
 from tests.home import SEED, Home, reload
 from tests.portal_simulator import HOUSE, plant_of
 
-FAMILY = "family@example.com"
 TODAY = "sensor.haus_am_see_pv_energy_today"
-ENERGIES = (
-    *(f"sensor.haus_am_see_{what}" for what in ("pv_energy_today", "pv_energy_this_month", "pv_energy_this_year")),
-    *(f"sensor.haus_am_see_{what}" for what in ("pv_energy_total", "grid_import_today", "consumption_today")),
-)
 ROWS = {1: "queryStationBarChart", 2: "getGridConnectedData"}
 
 
 def _shown(home: Home) -> dict[str, tuple[float, object]]:
     """Return the value of each energy, and since when it counts."""
     states = home.states()
-    return {id_: (float(states[id_].state), states[id_].attributes.get("last_reset")) for id_ in ENERGIES}
+    return {id_: (float(states[id_].state), states[id_].attributes.get("last_reset")) for id_ in SHOWN_ENERGIES}
 
 
 @pytest.mark.parametrize("now", [datetime(2026, 6, 15, 21, 58, 50, tzinfo=UTC)], ids=["before midnight"])
@@ -69,7 +65,7 @@ async def test_clock_that_is_wrong_for_a_poll_does_not_stop_the_counting(
     after = _shown(home)
     made = plant_of(HOUSE, SEED).energy(now, portal.now())
     assert made.pv > 4
-    for id_ in ENERGIES:
+    for id_ in SHOWN_ENERGIES:
         assert after[id_][1] == before[id_][1], id_
     assert after[TODAY][0] - before[TODAY][0] == pytest.approx(made.pv, abs=0.5)
     rise = after["sensor.haus_am_see_pv_energy_total"][0] - before["sensor.haus_am_see_pv_energy_total"][0]

@@ -1,4 +1,4 @@
-"""What the Energy dashboard shows: statistics in a real recorder, whatever the portal said in between."""
+"""Energies in the statistics of a real recorder, while the portal fails in many ways."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -13,6 +13,7 @@ from freezegun.api import FrozenDateTimeFactory
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 import pytest
 
+from tests.energies import INVERTER_DELAY, INVERTER_ENERGIES, STATION_ENERGIES, WHOLE, inverter_entity, station_entity
 from tests.home import SEED, portal_at
 from tests.household import Names, household
 from tests.portal_simulator import FAULTS, HOUSE, Energies, plant_of
@@ -20,45 +21,13 @@ from tests.portal_simulator import FAULTS, HOUSE, Energies, plant_of
 EMAIL, PASSWORD = "family@example.com", "sunshine"
 STEP = timedelta(minutes=5)
 WELL = timedelta(hours=1)
-"""How long the portal is well again at the end."""
+"""Time without faults at the end."""
 
 PLANT = plant_of(HOUSE, SEED)
 
 COARSE = 10.0
-"""How exactly, in kWh, a portal tells in hundredths of a MWh."""
+"""Step in kWh of a portal that shows hundredths of a MWh."""
 TOLD_COARSELY = {"pv_energy_this_month", "pv_energy_this_year", "pv_energy_total"}
-
-WHOLE = 1.05
-"""How exactly, in kWh, the portal says energies above a thousand."""
-
-ENERGIES: dict[str, tuple[Callable[[Energies], float], float]] = {
-    "pv_energy_today": (lambda energies: energies.pv, 0.03),
-    "pv_energy_this_month": (lambda energies: energies.pv, 0.03),
-    "pv_energy_this_year": (lambda energies: energies.pv, WHOLE),
-    "pv_energy_total": (lambda energies: energies.pv, WHOLE),
-    "grid_import_today": (lambda energies: energies.import_, 0.03),
-    "grid_export_today": (lambda energies: energies.export, 0.03),
-    "battery_charge_today": (lambda energies: energies.charge, 0.03),
-    "battery_discharge_today": (lambda energies: energies.discharge, 0.03),
-    "consumption_today": (lambda energies: energies.consumption, 0.03),
-}
-"""The energies of the station: what they are in the plant's model, and how exactly the portal says it, in kWh."""
-
-
-INVERTER_ENERGIES: dict[str, Callable[[Energies], float]] = {
-    "pv_energy_total": lambda energies: energies.pv,
-    "grid_import_total": lambda energies: energies.import_,
-    "grid_export_total": lambda energies: energies.export,
-    "battery_charge_total": lambda energies: energies.charge,
-    "battery_discharge_total": lambda energies: energies.discharge,
-    "consumption_total": lambda energies: energies.consumption,
-}
-"""The energies of the inverter, which it sends every quarter of an hour in generation 2."""
-INVERTERS_DELAY = timedelta(minutes=20)
-
-
-def entity_of(key: str) -> str:
-    return f"sensor.haus_am_see_{key}"
 
 
 @pytest.fixture(autouse=True)
@@ -87,14 +56,12 @@ async def _live(
     generation: int = 1,
 ) -> None:
     """Live for some hours with troubles and some without, restart at some steps, and compare with the plant."""
-    entity_ids = {entity_of(key) for key in ENERGIES}
-    entity_ids |= {f"sensor.energy_butler_{key}" for key in INVERTER_ENERGIES}
+    entity_ids = {*map(station_entity, STATION_ENERGIES), *map(inverter_entity, INVERTER_ENERGIES)}
     async with portal_at(freezer, begin, generation) as portal:
         with TemporaryDirectory() as folder:
             steps = round((timedelta(hours=hours) + WELL) / STEP)
             stops = [*sorted(set(restarts) & set(range(1, steps))), steps]
-            step = 0
-            last = begin
+            step, last, sums = 0, begin, dict[str, list[float]]()
             for stop in stops:
                 async with household(Path(folder), HOUSE.time_zone, entity_ids, Names()) as home:
                     if step == 0:
@@ -116,10 +83,10 @@ async def _live(
                         await home.settle()
                         await home.recorded()
                         sums = await home.sums(begin, entity_ids)
-                        is_coarse = any(trouble.name == "coarse_totals" for trouble in troubles)
-                        _compare(sums, PLANT.energy(begin, last), _this_month(last), COARSE if is_coarse else 0.0)
-                        if generation == 2:
-                            _compare_inverter(sums, begin, last)
+        is_coarse = any(trouble.name == "coarse_totals" for trouble in troubles)
+        _compare(sums, PLANT.energy(begin, last), _this_month(last), COARSE if is_coarse else 0.0)
+        if generation == 2:
+            _compare_inverter(sums, begin, last)
 
 
 def _plan(troubles: Sequence[Trouble], begin: datetime, end: datetime, add: Callable[..., None]) -> None:
@@ -136,8 +103,8 @@ def _this_month(moment: datetime) -> float:
 
 def _compare(sums: dict[str, list[float]], made: Energies, this_month: float, coarse: float) -> None:
     """Compare the sums with what the plant has made; `coarse` is the step in kWh of what the portal has reported."""
-    for key, (part, usual) in ENERGIES.items():
-        found = sums[entity_of(key)]
+    for key, (part, usual) in STATION_ENERGIES.items():
+        found = sums[station_entity(key)]
         precision = WHOLE if key == "pv_energy_this_month" and this_month > 1000 else usual
         if key in TOLD_COARSELY:
             precision += coarse
@@ -147,10 +114,10 @@ def _compare(sums: dict[str, list[float]], made: Energies, this_month: float, co
 
 
 def _compare_inverter(sums: dict[str, list[float]], begin: datetime, last: datetime) -> None:
-    made, least = PLANT.energy(begin, last), PLANT.energy(begin + INVERTERS_DELAY, last - INVERTERS_DELAY)
-    most = PLANT.energy(begin - INVERTERS_DELAY, last)
+    made, least = PLANT.energy(begin, last), PLANT.energy(begin + INVERTER_DELAY, last - INVERTER_DELAY)
+    most = PLANT.energy(begin - INVERTER_DELAY, last)
     for key, part in INVERTER_ENERGIES.items():
-        assert part(least) - 0.03 <= sums[f"sensor.energy_butler_{key}"][-1] <= part(most) + 0.03, (key, part(made))
+        assert part(least) - 0.03 <= sums[inverter_entity(key)][-1] <= part(most) + 0.03, (key, part(made))
 
 
 GENERATIONS = pytest.mark.parametrize("generation", [1, 2], ids=["generation1", "generation2"])

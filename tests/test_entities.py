@@ -1,7 +1,9 @@
 """The entities and devices of the simulated plants."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -16,6 +18,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from custom_components.mtec.const import GRACE_POLLS
 from custom_components.mtec.models import WorkStatus
 from tests.conftest import GENERATION1, GENERATION2, NOON, SetUp
+from tests.energies import INVERTER_ENERGIES_TODAY
 from tests.home import Home
 from tests.portal_simulator import FAULTS, HOUSE, PortalSimulator
 from tests.portal_simulator.faults import Fault
@@ -73,25 +76,21 @@ async def test_entities_and_devices(
 
 def crowd(generation: int) -> set[str]:
     """Return what starts disabled of the family's inverter."""
-    phases = {f"phase_{what}_{number}" for what in ("voltage", "current") for number in (1, 2, 3)}
-    strings = {f"string_{what}_{number}" for what in ("voltage", "current") for number in (1, 2)}
+    electric, numbers = ("voltage", "current"), (1, 2, 3)
+    crowding = keys("phase", electric, numbers) | keys("string", electric, (1, 2))
     if generation == 1:
-        return phases | strings
-    backup = {f"backup_phase_{what}_{n}" for what in ("power", "voltage", "current", "frequency") for n in (1, 2, 3)}
-    cells = {f"cell_{what}_{which}" for what in ("voltage", "temperature") for which in ("highest", "lowest")}
-    codes = {f"{what}_flags_{number}" for what in ("fault", "warning") for number in (1, 2, 3)}
-    codes |= {"battery_mode", "battery_error_code", "battery_warning_code"}
-    limits = {"charge_current_limit", "discharge_current_limit"}
-    counters = (
-        "pv_energy",
-        "grid_import",
-        "grid_export",
-        "battery_charge",
-        "battery_discharge",
-        "consumption",
-        "backup",
-    )
-    return phases | strings | backup | cells | codes | limits | {f"{counter}_today" for counter in counters}
+        return crowding
+    crowding |= keys("backup_phase", ("power", "voltage", "current", "frequency"), numbers)
+    crowding |= keys("cell", ("voltage", "temperature"), ("highest", "lowest"))
+    crowding |= keys("fault", ["flags"], numbers) | keys("warning", ["flags"], numbers)
+    crowding |= {"battery_mode", "battery_error_code", "battery_warning_code"}
+    crowding |= {"charge_current_limit", "discharge_current_limit"}
+    return crowding | INVERTER_ENERGIES_TODAY.keys() | {"backup_today"}
+
+
+def keys(what: str, measures: Iterable[str], which: Iterable[object]) -> set[str]:
+    """Return the keys of what there is several of."""
+    return {f"{what}_{measure}_{each}" for measure, each in product(measures, which)}
 
 
 async def test_what_would_crowd_a_dashboard_starts_disabled(

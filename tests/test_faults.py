@@ -14,32 +14,23 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import AsyncResolver
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_URL
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.json import json_bytes
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.const import GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.diagnostics import async_get_config_entry_diagnostics
-from custom_components.mtec.portal import digest_of
 from custom_components.mtec.portal.rate_limiter import REQUESTS_A_MINUTE
-from tests.conftest import GENERATION1, NOON, VILLAGE, SetUp
-from tests.home import SEED, Home, most_in
+from tests.conftest import FAMILY, GENERATION1, NOON, VILLAGE, SetUp
+from tests.energies import SHOWN_ENERGIES
+from tests.home import SEED, Home, add_account, entry_at, most_in
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, plant_of
-
-FAMILY = "family@example.com"
 
 HOUSE_POWER = "sensor.haus_am_see_pv_power"
 HOUSE_TODAY = "sensor.haus_am_see_pv_energy_today"
 HOUSE_INVERTER = "sensor.energy_butler_battery_power"
 BARN_POWER = "sensor.stall_sud_muller_pv_power"
 BARN_INVERTER = "sensor.eb031p2308290046_pv1_power"
-
-ENERGIES = (
-    *(f"sensor.haus_am_see_{what}" for what in ("pv_energy_today", "pv_energy_this_month", "pv_energy_this_year")),
-    *(f"sensor.haus_am_see_{what}" for what in ("pv_energy_total", "grid_import_today", "consumption_today")),
-)
 
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
 
@@ -257,7 +248,7 @@ async def test_energies_of_another_time_are_not_shown(home: Home, set_up: SetUp,
     await set_up(FAMILY)
     await home.poll()
     simulator.faults.add(name)
-    shown = {entity_id: float(home.value(entity_id)) for entity_id in ENERGIES}
+    shown = {entity_id: float(home.value(entity_id)) for entity_id in SHOWN_ENERGIES}
     await home.poll(3)
     await home.poll(4, after=timedelta(minutes=20 if name == "yesterday" else 1))
     for entity_id, value in shown.items():
@@ -381,23 +372,13 @@ def names(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return known
 
 
-def _entry(url: str) -> MockConfigEntry:
-    return MockConfigEntry(
-        domain=DOMAIN,
-        title=FAMILY,
-        data={CONF_URL: url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
-    )
-
-
 @GENERATION1
 async def test_name_that_does_not_resolve(home: Home, names: set[str]) -> None:
     """DNS fails for a while: values stay for three polls, then are unavailable, and come back."""
     names.add("portal.example")
     simulator = home.simulator
-    entry = _entry(simulator.url.replace("127.0.0.1", "portal.example"))
-    entry.add_to_hass(home.hass)
-    await home.hass.config_entries.async_setup(entry.entry_id)
-    await home.hass.async_block_till_done(wait_background_tasks=True)
+    entry = entry_at(simulator.url.replace("127.0.0.1", "portal.example"), FAMILY, "sunshine")
+    await add_account(home.hass, entry)
     before = home.value(HOUSE_POWER)
     names.clear()
     # What is connected needs no name: the portal closes its connections.
@@ -428,10 +409,8 @@ async def test_certificate_that_nobody_trusts(home: Home) -> None:
     """The integration does not talk to such a portal, and says so without an exception."""
     with _impostor() as url:
         assert url.startswith("https:")
-        entry = _entry(url)
-        entry.add_to_hass(home.hass)
-        await home.hass.config_entries.async_setup(entry.entry_id)
-        await home.hass.async_block_till_done(wait_background_tasks=True)
+        entry = entry_at(url, FAMILY, "sunshine")
+        await add_account(home.hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert "certificate" in (entry.reason or "")
     assert home.complaints() == []
@@ -439,10 +418,8 @@ async def test_certificate_that_nobody_trusts(home: Home) -> None:
 
 @GENERATION1
 async def test_portal_without_tls_where_tls_is_asked_for(home: Home) -> None:
-    entry = _entry(home.simulator.url.replace("http:", "https:"))
-    entry.add_to_hass(home.hass)
-    await home.hass.config_entries.async_setup(entry.entry_id)
-    await home.hass.async_block_till_done(wait_background_tasks=True)
+    entry = entry_at(home.simulator.url.replace("http:", "https:"), FAMILY, "sunshine")
+    await add_account(home.hass, entry)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert home.complaints() == []
 

@@ -2,30 +2,23 @@
 
 from collections.abc import AsyncGenerator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiohttp import web
 import pytest
 
 from custom_components.mtec.models import StationReading
-from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
-from tests.conftest import GENERATION1, NOON
+from custom_components.mtec.portal import Credentials, digest_of
+from tests.clients import client_of
+from tests.conftest import FAMILY, GENERATION1, NOON
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import HOUSE, PortalSimulator
-
-BERLIN = ZoneInfo("Europe/Berlin")
-CREDENTIALS = Credentials("someone@example.com", "0" * 32)
 
 
 @pytest.fixture
 async def http() -> AsyncGenerator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
-
-
-def client_of(http: aiohttp.ClientSession, url: str, credentials: Credentials | None = CREDENTIALS) -> Client:
-    return Client(Connection(http, credentials, time_zone=BERLIN, url=url, rate_limiter=RateLimiter(0), api_version=1))
 
 
 def field(name: str, value: Any, unit: Any = None) -> dict[str, Any]:
@@ -76,7 +69,7 @@ async def test_every_field_of_the_inverter_in_degrees_celsius_is_a_temperature(
         return success({"config": [{"labelId": label, "data": data} for label, data in nodes.items()]})
 
     async with odd_portal(answer) as portal:
-        reading = await client_of(http, portal.url).inverter_reading("1", "SN")
+        reading = await client_of(http, portal.url, generation=1).inverter_reading("1", "SN")
     assert reading.temperatures == expected
 
 
@@ -90,7 +83,7 @@ async def test_old_values_of_offline_inverters_are_not_used(
         "dataNodeMap": {"inputNode": {"currentData": 5, "currentDataUnit": "W", "flowDirection": 1}},
     }
     async with odd_portal(lambda _: success(data)) as portal:
-        reading = await client_of(http, portal.url).station_reading("1")
+        reading = await client_of(http, portal.url, generation=1).station_reading("1")
     assert reading == (StationReading(pv_energy_today=5.0, pv_power=5.0) if known else StationReading())
 
 
@@ -100,8 +93,8 @@ async def test_the_observed_spelling_is_read_as_the_plant(
 ) -> None:
     """The demo account, which plays what was observed, reads as the family's, whose plant it is."""
     inverter = HOUSE.inverters[0]
-    demo = client_of(http, simulator.url, None)
-    family = client_of(http, simulator.url, Credentials("family@example.com", digest_of("sunshine")))
+    demo = client_of(http, simulator.url, None, generation=1)
+    family = client_of(http, simulator.url, Credentials(FAMILY, digest_of("sunshine")), generation=1)
     assert await demo.station_reading(HOUSE.station_id) == await family.station_reading(HOUSE.station_id)
     assert await demo.month_rows(HOUSE.station_id, NOON.year, NOON.month) == await family.month_rows(
         HOUSE.station_id, NOON.year, NOON.month

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,10 +30,10 @@ from custom_components.mtec.models import (
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.sources import AuthenticationError, ResponseError, SourceError
 from tests.conftest import GENERATION1, GENERATION2, NOON, VILLAGE, SetUp
-from tests.home import reload
+from tests.dialogs import sign_in
+from tests.home import poll, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, PortalSimulator, Station, plant_of
-from tests.test_coordinator import poll
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LOGINS = {1: "/api/sys/login/manager", 2: "/monitor/auth/login"}
@@ -246,6 +246,22 @@ async def test_only_names_that_ever_had_a_value_are_asked_for_and_all_each_hour(
     of_known, of_all = readings[59], readings[60]
     assert of_all.strings.keys() == of_known.strings.keys() != set()
     assert of_all.temperatures.keys() == of_known.temperatures.keys() != set()
+
+
+@GENERATION2
+async def test_a_day_of_an_inverter_is_less_than_25_mb(http: aiohttp.ClientSession, simulator: PortalSimulator) -> None:
+    """From samples of ten minutes; compressed, if the portal does."""
+    simulator.compresses = True
+    simulator.token_lifetime = timedelta(days=2)
+    client = client_of(http, simulator)
+    starts = range(2, 24, 4)
+    for hour in starts:
+        simulator.clock.set(datetime(2026, 6, 15, hour, 0, 20, tzinfo=BERLIN))
+        await polled(client, simulator, 10)
+    calls = [call for call in simulator.requests if call.path.endswith("queryRealTimeData")]
+    assert len(calls) == 2 * len(starts)
+    assert all("gzip" in call.headers["Accept-Encoding"] for call in calls)
+    assert sum(call.sent for call in calls) * 144 / len(starts) < 25_000_000
 
 
 @GENERATION2
@@ -925,8 +941,6 @@ async def test_a_move_under_a_running_home_assistant(
 
 @GENERATION2
 async def test_what_was_found_at_set_up_is_remembered(hass: HomeAssistant, simulator: PortalSimulator) -> None:
-    from tests.test_config_flow import sign_in  # noqa: PLC0415
-
     result = await sign_in(hass, simulator.url)
     await hass.async_block_till_done()
     assert (result["data"][CONF_URL], result["data"][CONF_EMAIL]) == (simulator.url, "family@example.com")

@@ -29,7 +29,7 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 
 from custom_components.mtec import home_assistant_internals as internals, retry as retry_module
 from custom_components.mtec.const import DOMAIN
-from custom_components.mtec.energies import ENERGIES as STATION_ENERGIES, Energy
+from custom_components.mtec.energies import ENERGIES, Energy
 from custom_components.mtec.history import importer, manager
 from custom_components.mtec.history.hours import distribute_over_hours, hours_of_day
 from custom_components.mtec.history.importer import Phase, Resolution
@@ -37,10 +37,11 @@ from custom_components.mtec.history.manager import async_import_manager
 from custom_components.mtec.history.statistics import PastHour, Series, async_series
 from custom_components.mtec.home_assistant_internals import Row
 from custom_components.mtec.portal import rate_limiter
-from tests.conftest import GENERATION1, GENERATION2, SetUp
+from tests.conftest import FAMILY, GENERATION1, GENERATION2, SetUp
+from tests.energies import ENERGIES_TODAY
 from tests.portal_simulator import BARN, FARM, HOUSE, Plant, PlantDescription, PortalSimulator, plant_of
 
-FAMILY, BARN_OWNER, FARMER = "family@example.com", "barn@example.com", "farm@example.com"
+BARN_OWNER, FARMER = "barn@example.com", "farm@example.com"
 INSTALLED = datetime(2026, 6, 15, 10, 22, 30, tzinfo=UTC)
 """When the integration is installed: in the middle of an hour, of a day, of a month."""
 PERIODS: tuple[Literal["hour", "5minute"], ...] = ("hour", "5minute")
@@ -49,16 +50,6 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 ROUNDING = 0.0051
 """The portal rounds the energy of a day to 0.01 kWh."""
-
-ENERGIES = {
-    "pv_energy_today": "pv",
-    "grid_import_today": "import_",
-    "grid_export_today": "export",
-    "battery_charge_today": "charge",
-    "battery_discharge_today": "discharge",
-    "consumption_today": "consumption",
-}
-"""What is imported, by the end of the entity id, and what the plant model calls it."""
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +105,7 @@ class Home:
         """The sensors that the plant has, and what the model calls them."""
         return {
             self.sensor(key): part
-            for key, part in ENERGIES.items()
+            for key, part in ENERGIES_TODAY.items()
             if self.hass.states.get(self.sensor(key)) is not None
         }
 
@@ -240,35 +231,35 @@ def move_in(hass: HomeAssistant, freezer: FrozenDateTimeFactory, simulator: Port
 @GENERATION1
 async def test_whole_life_by_hours(move_in: MoveIn) -> None:
     """Every day, month and year of every sensor is the model's, and the hours are close to it; twice is once."""
-    installed = datetime(2023, 7, 20, 10, 22, 30, tzinfo=UTC)
+    installed = datetime(2023, 6, 3, 10, 22, 30, tzinfo=UTC)
     home = await move_in(at=installed)
     assert len(home.sensors) == 6
     await home.live_until(installed + timedelta(minutes=10), FIVE_MINUTES)
     report = await home.import_history()
     assert report["first"] == HOUSE.installed.isoformat()
-    assert report["last"] == "2023-07-20"
-    assert report["days"] == (date(2023, 7, 20) - HOUSE.installed).days + 1
-    assert report["requests"] == report["days"] + 4 + 2  # days, months, year and lifetime
+    assert report["last"] == installed.date().isoformat()
+    assert report["days"] == (installed.date() - HOUSE.installed).days + 1
+    assert report["requests"] == report["days"] + 3 + 2  # days, months, year and lifetime
     assert report["days_without_data_count"] == 0
-    await home.live_until(datetime(2023, 7, 21, 22, 0, tzinfo=UTC))
-    await home.check_days(HOUSE.installed, date(2023, 7, 21))
+    await home.live_until(datetime(2023, 6, 4, 22, 0, tzinfo=UTC))
+    await home.check_days(HOUSE.installed, date(2023, 6, 4))
     assert await home.rises()
 
     model, rows = home.model, await home.rows("hour")
     for sensor, part in home.sensors.items():
         for row in rows[sensor]:
             start = dt_util.utc_from_timestamp(row["start"])
-            if start < datetime(2023, 7, 20, 8, tzinfo=UTC):
+            if start < datetime(2023, 6, 3, 8, tzinfo=UTC):
                 expected = getattr(model.energy(start, start + HOUR), part)
                 assert row["change"] == pytest.approx(expected, abs=0.06), (sensor, start)
-    starts = [HOUSE.installed, *(date(2023, month, 1) for month in range(5, 9))]
+    starts = [HOUSE.installed, *(date(2023, month, 1) for month in range(5, 8))]
     for by_period, bounds in (
         (await home.rows("month"), starts),
         (await home.rows("year"), [starts[0], starts[-1]]),
     ):
         for sensor, part in home.sensors.items():
             for row, (first, last) in zip(by_period[sensor], pairwise(bounds), strict=True):
-                end = min(last, date(2023, 7, 22))
+                end = min(last, date(2023, 6, 5))
                 expected = getattr(model.energy(model.day_start(first), model.day_start(end)), part)
                 days = (end - first).days
                 assert row["change"] == pytest.approx(expected, abs=ROUNDING * days + 0.1), (sensor, first)
@@ -834,7 +825,7 @@ async def test_sensor_that_is_not_recorded(
     monkeypatch.setattr(get_instance(hass), "entity_filter", lambda entity_id: entity_id != hidden)
     report = await home.import_history(start="2026-06-14")
     assert report["not_recorded"] == [hidden]
-    assert report["energy"].keys() == ENERGIES.keys() - {"consumption_today"}
+    assert report["energy"].keys() == ENERGIES_TODAY.keys() - {"consumption_today"}
 
 
 @GENERATION1
@@ -966,7 +957,7 @@ async def test_dialog_tells_what_went_wrong(
 
 
 def energy_of(key: str) -> Energy:
-    return next(energy for energy in STATION_ENERGIES if energy.key == key)
+    return next(energy for energy in ENERGIES if energy.key == key)
 
 
 def test_hours_of_a_day() -> None:
@@ -985,7 +976,7 @@ def test_hours_of_a_day() -> None:
 
 def test_spread_without_a_curve() -> None:
     days = date(2026, 6, 15), date(2026, 3, 29), date(2026, 10, 25)
-    for energy, day, total in product(STATION_ENERGIES, days, (0.0, 0.01, 7.77, 123.456)):
+    for energy, day, total in product(ENERGIES, days, (0.0, 0.01, 7.77, 123.456)):
         hours = distribute_over_hours(energy, total, day, HOUSE.zone)
         assert sum(hour.energy for hour in hours) == pytest.approx(total, abs=1e-9)
         assert hours[-1].total == total
@@ -1001,7 +992,7 @@ def test_spread_ends_with_the_total_itself() -> None:
     """Hours are rounded, the day is not: nothing of its energy is lost."""
     day = date(2026, 6, 15)
     begin = plant_of(HOUSE, 1).day_start(day)
-    for energy, total in product(STATION_ENERGIES, (12.3454, 10 / 3, 0.0004)):
+    for energy, total in product(ENERGIES, (12.3454, 10 / 3, 0.0004)):
         for end in (None, begin + 13.4 * HOUR):
             hours = distribute_over_hours(energy, total, day, HOUSE.zone, end=end)
             assert hours[-1].total == total

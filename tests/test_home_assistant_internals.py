@@ -1,30 +1,29 @@
-"""What happens when Home Assistant no longer has a name which it never promised."""
+"""Behaviour without names of Home Assistant that it never promised to integrations."""
 
 import ast
 from collections.abc import Iterator
 import importlib
 import logging
-from pathlib import Path
 import sys
 from typing import Any
 
 from homeassistant.components import recorder
 from homeassistant.components.recorder import Recorder
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_URL, __version__
+from homeassistant.const import __version__
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
-from custom_components.mtec.portal import digest_of
-from tests.conftest import GENERATION1
+from custom_components.mtec.const import DOMAIN
+from tests.checkout import MTEC
+from tests.conftest import FAMILY, GENERATION1
+from tests.home import add_account, entry_at
 from tests.portal_simulator import HOUSE, PortalSimulator
 
-FAMILY, ENTRY_ID = "family@example.com", "family"
-MTEC = Path(__file__).parent.parent / "custom_components" / DOMAIN
+ENTRY_ID = "family"
 INTERNALS = MTEC / "home_assistant_internals.py"
 
 
@@ -32,13 +31,13 @@ def _guarded(*, component: str) -> list[tuple[str, str]]:
     """Return the names that the module imports if they are there, with the module each is in."""
     guards = [node for node in ast.parse(INTERNALS.read_text(encoding="utf-8")).body if isinstance(node, ast.Try)]
     return [
-        (node.module or "", alias.name)
-        for guard in guards
-        for node in guard.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if any(component in (each.module or "") for each in guard.body if isinstance(each, ast.ImportFrom))
+        name for names in map(_imported, guards) if any(component in module for module, _ in names) for name in names
     ]
+
+
+def _imported(guard: ast.Try) -> list[tuple[str, str]]:
+    nodes = [node for node in guard.body if isinstance(node, ast.ImportFrom)]
+    return [(node.module or "", alias.name) for node in nodes for alias in node.names]
 
 
 RECORDER_METHODS = ("async_add_executor_job", "async_adjust_statistics", "queue_task")
@@ -97,12 +96,8 @@ async def _load_account(
         ("history.importer", "LONGEST_WAIT", 0),
     ):
         monkeypatch.setattr(importlib.import_module(f"custom_components.{DOMAIN}.{module}"), name, value)
-    digest = digest_of(simulator.accounts[FAMILY].password)
-    data = {CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest}
-    entry = MockConfigEntry(domain=DOMAIN, entry_id=ENTRY_ID, title=FAMILY, unique_id=FAMILY, data=data)
-    entry.add_to_hass(hass)
-    await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
+    entry = entry_at(simulator.url, FAMILY, simulator.accounts[FAMILY].password, entry_id=ENTRY_ID)
+    await add_account(hass, entry)
     return entry
 
 

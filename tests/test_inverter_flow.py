@@ -246,6 +246,7 @@ async def test_inverter_is_shown_before_anything_is_created(hass: HomeAssistant,
     assert (subentry.subentry_type, subentry.unique_id) == (SUBENTRY_INVERTER, SERIAL)
     assert subentry.title == f"8K-25 {SERIAL}"
     assert subentry.data == stored(inverter)
+    assert entry.state is ConfigEntryState.LOADED
     # Nothing to import the history of, and no settings of an account.
     assert "next_flow" not in result
     options = await hass.config_entries.options.async_init(entry.entry_id)

@@ -10,12 +10,11 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import LOOKUP_INTERVAL
 from custom_components.mtec.portal import values
-from tests.conftest import GENERATION1, VILLAGE, SetUp
+from tests.conftest import FAMILY, GENERATION1, VILLAGE, SetUp
 from tests.home import Home, reload
 from tests.portal_simulator import BARN, FARM, HOUSE
 from tests.portal_simulator.plant import Inverter
 
-FAMILY = "family@example.com"
 HOUSE_BATTERY = "sensor.energy_butler_battery_power"
 INVERTER = HOUSE.inverters[0]
 

@@ -1,24 +1,21 @@
-"""What becomes an issue under Repairs, and what becomes of devices that the portal does not list any more."""
+"""Repair issues, and devices that the portal does not list any more."""
 
 from datetime import timedelta
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_URL, STATE_UNAVAILABLE
+from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec import async_remove_config_entry_device
-from custom_components.mtec.const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
+from custom_components.mtec.const import CONF_IGNORED_STATIONS, DOMAIN, GRACE_POLLS, LOOKUP_INTERVAL
 from custom_components.mtec.missing_devices import REMOVED_AFTER, REMOVED_AFTER_LISTINGS
-from custom_components.mtec.portal import digest_of
-from tests.conftest import GENERATION1, VILLAGE, SetUp
-from tests.home import Home, reload
+from tests.conftest import FAMILY, GENERATION1, VILLAGE, SetUp
+from tests.home import Home, add_account, entry_at, reload, set_up as set_up_again
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FARM, HOUSE
 
-FAMILY = "family@example.com"
 HOUR = timedelta(hours=1)
 
 
@@ -106,13 +103,8 @@ async def test_one_part_that_is_not_understood_is_no_issue(home: Home, set_up: S
 
 async def test_issue_tells_what_to_attach(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
     async with odd_portal(lambda _: success({"nothing": "known"})) as portal:
-        entry = MockConfigEntry(
-            domain=DOMAIN,
-            title="Gartenstraße",
-            data={CONF_URL: portal.url, CONF_EMAIL: "erika@example.com", CONF_DIGEST: digest_of("x")},
-        )
-        entry.add_to_hass(hass)
-        await hass.config_entries.async_setup(entry.entry_id)
+        entry = entry_at(portal.url, "erika@example.com", "x", title="Gartenstraße")
+        await add_account(hass, entry)
         freezer.tick(HOUR)
         await reload(hass, entry)
     issue = ir.async_get(hass).async_get_issue(DOMAIN, f"api_not_understood_{entry.entry_id}")
@@ -281,7 +273,7 @@ async def test_long_time_without_look_ups_is_no_absence(home: Home, set_up: SetU
     await look_up(home, 2)
     await home.hass.config_entries.async_unload(entry.entry_id)
     home.freezer.tick(4 * REMOVED_AFTER)
-    await home.hass.config_entries.async_setup(entry.entry_id)
+    await set_up_again(home.hass, entry)
     await look_up(home, REMOVED_AFTER_LISTINGS - 5)
     assert devices(home.hass) == ALL
     stations.append(house)

@@ -13,14 +13,13 @@ import aiohttp
 from aiohttp import web
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
+from homeassistant.const import CONF_SCAN_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from cli import app as cli_app
 from custom_components.mtec.account import Account
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
 from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
@@ -38,16 +37,15 @@ from custom_components.mtec.sources import (
     ResponseError,
     SourceError,
 )
-from tests.conftest import NOON, SetUp
-from tests.home import Home, most_in, reload
+from tests.clients import BERLIN, CREDENTIALS
+from tests.conftest import FAMILY, NOON, SetUp
+from tests.home import Home, add_account, entry_at, most_in, reload
 from tests.odd_portal import odd_portal, success
 from tests.portal_simulator import BARN, FAULTS, HOUSE, Call, PortalSimulator, Station
 from tests.portal_simulator.faults import Fault, InsteadError, Strike
-from tests.test_client import BERLIN, CREDENTIALS
 
 pytestmark = pytest.mark.usefixtures("home")
 
-FAMILY = "family@example.com"
 STATION_NOW = {1: "getSingleStationDataV2", 2: "getSingleStationOverview"}
 
 
@@ -150,6 +148,23 @@ async def test_burst_waits_for_the_time_that_a_busy_portal_asked_for(
     simulator.faults.add("busy", times=1)
     await client.stations()
     assert max(_pauses(simulator.requests)) >= FIRST_BACKOFF
+
+
+@pytest.mark.parametrize(("days", "seconds"), [(14, 4), (31, 65)])
+async def test_curves_on_the_command_line_wait_no_longer_than_the_budget(
+    simulator: PortalSimulator, capsys: pytest.CaptureFixture[str], days: int, seconds: float
+) -> None:
+    """Nobody else polls there: a fortnight is a burst, a month has a request or two more than a minute allows."""
+    end = NOON.date() - timedelta(days=1)
+    start = end - timedelta(days=days - 1)
+    account = ["--url", simulator.url, "--email", FAMILY, "--password", "sunshine", "--time-zone", "Europe/Berlin"]
+    assert await cli_app.run([*account, "usage", "--type", "day", "--start", f"{start}", "--end", f"{end}"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 288 * days
+    calls = simulator.requests
+    assert sum("queryStationCurve" in call.path for call in calls) == days
+    assert calls[-1].started - calls[0].started < seconds
+    assert most_in(calls, 60) <= REQUESTS_A_MINUTE
+    assert min(_pauses(calls)) >= BURST_PAUSE - 1e-6
 
 
 async def test_polling_goes_first_while_a_job_runs(
@@ -476,12 +491,8 @@ async def test_set_up_that_fails_again_and_again_signs_in_once(home: Home) -> No
     """Home Assistant tries it for hours."""
     simulator = home.simulator
     simulator.faults.add("malformed", matching="RunningOverview")
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        data={CONF_URL: simulator.url, CONF_EMAIL: FAMILY, CONF_DIGEST: digest_of("sunshine")},
-    )
-    entry.add_to_hass(home.hass)
-    await home.hass.config_entries.async_setup(entry.entry_id)
+    entry = entry_at(simulator.url, FAMILY, "sunshine")
+    await add_account(home.hass, entry)
     await home.poll(90)
     assert home.hass.states.async_entity_ids("sensor") == []
     assert 5 < len(simulator.requests) < 100

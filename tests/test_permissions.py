@@ -1,4 +1,4 @@
-"""Who may call the actions: users of a real Home Assistant, in calls of their own and over the WebSocket API."""
+"""Permissions of the actions: users of a real Home Assistant, in calls and over the WebSocket API."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +19,9 @@ from pytest_homeassistant_custom_component.common import CLIENT_ID, MockConfigEn
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.mtec.const import DOMAIN
-from tests.conftest import SetUp
+from tests.conftest import FAMILY, SetUp
+from tests.home import device
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
-from tests.test_export import FAMILY, device
 
 LIFE = {"type": "lifetime"}
 WRITING: list[tuple[str, dict[str, str]]] = [

@@ -2,12 +2,13 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 import hashlib
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from .portal_simulator import (
     Station,
     plant_of,
 )
+from .portal_simulator.plant import Inverter
 from .portal_simulator.plants import make_accounts
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -282,10 +284,8 @@ async def test_curve_day_month_year_and_lifetime_agree(description: PlantDescrip
         curve_pv = sum(point["power"] * h for point, h in zip(day["curve"], hours, strict=True))
         assert curve_pv == pytest.approx(today.pv, abs=0.05)
         for rows, total in ((month, year[-1]), (year, life[-1])):
-            summed = sum((kwh(row) for row in rows), Energies())
-            difference = summed - kwh(total)
-            for value in vars(difference).values():
-                assert value == pytest.approx(0, abs=0.005 * (len(rows) + 1))
+            difference = sum((kwh(row) for row in rows), Energies()) - kwh(total)
+            assert [*vars(difference).values()] == pytest.approx([0] * 6, abs=0.005 * (len(rows) + 1))
         for name, expected in (
             ("todayEnergy", today.pv),
             ("monthEneregy", year[-1]["eTotal"]),
@@ -491,30 +491,35 @@ async def test_device_readings_agree_with_the_model(description: PlantDescriptio
             assert (203 in device) == bool(inverter.battery)
             temperature = str(device[202][0]["value"])
             assert 15 < float(temperature.removesuffix("℃")) < 60
-
-            cells = {cell["field"]: cell["value"] for row in device[206] for cell in row.values()}
-            assert len(device[206]) == len(inverter.phases)
-            total = sum(cells[f"Invt_{phase}_P"] for phase in inverter.phases)
-            assert total * 1000 == pytest.approx(share.ac, abs=1.6)
-            for phase in inverter.phases:
-                product = cells[f"Vgrid_Phase{phase}"] * cells[f"Igrid_Phase{phase}"]
-                assert product == pytest.approx(cells[f"Invt_{phase}_P"] * 1000, abs=2)
-            if inverter.meter:
-                grid = sum(cells[f"PmeterPhase{phase}"] for phase in inverter.phases)
-                assert grid * 1000 == pytest.approx(powers.grid, abs=1.6)
-
+            check_phases(device[206], inverter, share.ac, powers.grid)
+            check_strings(device[502], share.strings)
             assert [row["name"] for row in device[502]] == [{"value": string.name} for string in inverter.strings]
-            for row, (name, output) in zip(device[502], share.strings.items(), strict=True):
-                values = {cell["field"]: cell["value"] for cell in row.values() if "field" in cell}
-                assert list(values) == [f"power{name}", f"V{name}", f"I{name}"]
-                assert values[f"power{name}"] * 1000 == pytest.approx(output, abs=0.51)
-                assert values[f"V{name}"] * values[f"I{name}"] == pytest.approx(output, abs=2.5)
-
             if inverter.battery:
                 battery = {field["field"]: float(field["value"].split()[0]) for field in device[203]}
                 assert battery["Battery_P"] * 1000 == pytest.approx(powers.battery, abs=0.51)
                 assert battery["Battery_V"] * battery["Battery_I"] == pytest.approx(powers.battery, abs=0.5)
                 assert battery["SOC"] == pytest.approx(powers.soc, abs=0.051)
+
+
+def check_phases(rows: list[Any], inverter: Inverter, ac: float, grid: float) -> None:
+    """See that an inverter's phases have its power and, if it has a meter, the grid's, in W."""
+    cells = {cell["field"]: cell["value"] for row in rows for cell in row.values()}
+    assert len(rows) == len(inverter.phases)
+    assert sum(cells[f"Invt_{phase}_P"] for phase in inverter.phases) * 1000 == pytest.approx(ac, abs=1.6)
+    for phase in inverter.phases:
+        product = cells[f"Vgrid_Phase{phase}"] * cells[f"Igrid_Phase{phase}"]
+        assert product == pytest.approx(cells[f"Invt_{phase}_P"] * 1000, abs=2)
+    if inverter.meter:
+        assert sum(cells[f"PmeterPhase{phase}"] for phase in inverter.phases) * 1000 == pytest.approx(grid, abs=1.6)
+
+
+def check_strings(rows: list[Any], strings: Mapping[str, float]) -> None:
+    """See that rows have the power of each string in W."""
+    for row, (name, output) in zip(rows, strings.items(), strict=True):
+        values = {cell["field"]: cell["value"] for cell in row.values() if "field" in cell}
+        assert list(values) == [f"power{name}", f"V{name}", f"I{name}"]
+        assert values[f"power{name}"] * 1000 == pytest.approx(output, abs=0.51)
+        assert values[f"V{name}"] * values[f"I{name}"] == pytest.approx(output, abs=2.5)
 
 
 async def test_device_values_of_the_ordinary_plant_carry_their_unit() -> None:
@@ -882,10 +887,9 @@ async def test_devices_of_the_demo_account_are_as_observed() -> None:
         (listed,) = await client.data("managerv2/station/devices/query", stationId=HOUSE.station_id)
         device = await client.device(listed["deviceId"])
         assert list(device) == [202, 203, 206, 502]
-        for field in (*device[202], *device[203]):
-            if field["unit"]:
-                number, unit = field["value"].split(" ")
-                assert (str(float(number)).startswith(number), unit) == (True, field["unit"])
+        for field in filter(itemgetter("unit"), (*device[202], *device[203])):
+            number, unit = field["value"].split(" ")
+            assert (str(float(number)).startswith(number), unit) == (True, field["unit"])
         assert [field["field"] for field in device[202] if field["unit"] == "℃"] == ["Temperature1"]
         battery = {field["field"]: float(field["value"].split(" ")[0]) for field in device[203]}
         assert battery["Battery_P"] * 1000 == pytest.approx(powers.battery, abs=0.51)

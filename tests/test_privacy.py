@@ -25,11 +25,12 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 )
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.mtec.const import CONF_DIGEST, DOMAIN
+from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.models import Inverter, Station
-from custom_components.mtec.portal import PORTAL_URL, digest_of
+from custom_components.mtec.portal import PORTAL_URL
 from custom_components.mtec.portal.redaction import Redactor
 from tests.conftest import VILLAGE, SetUp
+from tests.home import add_account, entry_at
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import FARM, HOUSE, PortalSimulator
 
@@ -134,14 +135,8 @@ def chance(seed: object) -> Random:
 
 async def set_up_anyhow(hass: HomeAssistant, simulator: PortalSimulator) -> MockConfigEntry:
     """Add the account of the village, whether it can be set up or not."""
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        title=VILLAGE,
-        data={CONF_URL: simulator.url, CONF_EMAIL: VILLAGE, CONF_DIGEST: digest_of("together")},
-    )
-    entry.add_to_hass(hass)
-    await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
+    entry = entry_at(simulator.url, VILLAGE, "together")
+    await add_account(hass, entry)
     return entry
 
 
@@ -254,9 +249,8 @@ async def test_names_in_an_answer_that_is_no_envelope(hass: HomeAssistant, hass_
     """The shape of such an answer is noted: its names, which may be those of persons."""
     odd = {"status": {'Erika "Mustermann"': 5, "vyk": 1}, "list": [1], **{f"Mustermann {n}": n for n in range(99)}}
     async with odd_portal(lambda _: odd) as portal:
-        entry = MockConfigEntry(domain=DOMAIN, data={CONF_URL: portal.url, CONF_EMAIL: VILLAGE, CONF_DIGEST: "0"})
-        entry.add_to_hass(hass)
-        assert not await hass.config_entries.async_setup(entry.entry_id)
+        entry = entry_at(portal.url, VILLAGE)
+        assert not await add_account(hass, entry)
         found = await diagnostics_of(hass, hass_client, entry)
     notes = [note for error in found["session"]["last_errors"] for note in error["notes"]]
     assert notes

@@ -1,4 +1,4 @@
-"""What a machine can check of Home Assistant's quality scale, and of what hassfest and HACS ask for."""
+"""Rules of Home Assistant's quality scale, hassfest and HACS that a machine can check."""
 
 import ast
 from collections.abc import Iterator
@@ -27,14 +27,10 @@ from custom_components.mtec import config_flow, inverter_flow, options_flow
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS
+from tests.checkout import CHECKOUT, MTEC, VERSIONS
 from tests.conftest import SetUp
 
-CHECKOUT = Path(__file__).parent.parent
-MTEC = CHECKOUT / "custom_components" / DOMAIN
 TRANSLATIONS = MTEC / "translations"
-VERSIONS = dict(
-    re.findall(r"^(\w+)=(\S+)$", (CHECKOUT / "scripts" / "versions").read_text(encoding="utf-8"), re.MULTILINE)
-)
 MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(MTEC.rglob("*.py"))}
 LANGUAGES = sorted(path.stem for path in TRANSLATIONS.glob("*.json"))
 
@@ -143,14 +139,15 @@ def _constants(tree: ast.AST, name: str) -> set[str]:
 
 def _keys(node: ast.expr, tree: ast.AST) -> set[str]:
     """Return the translation keys that an expression can be."""
-    if isinstance(node, ast.Constant):
-        return {str(node.value)}
-    if isinstance(node, ast.Attribute) and node.attr == "problem":
-        return {problem.value for problem in RangeProblem}
-    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-        return _constants(tree, node.value.id)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
-        return _constants(tree, node.func.value.id) | {key for each in node.args[1:] for key in _keys(each, tree)}
+    match node:
+        case ast.Constant():
+            return {str(node.value)}
+        case ast.Attribute(attr="problem"):
+            return {problem.value for problem in RangeProblem}
+        case ast.Subscript(value=ast.Name(id=table)):
+            return _constants(tree, table)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=table)), args=[_, *defaults]):
+            return _constants(tree, table).union(*(_keys(each, tree) for each in defaults))
     raise AssertionError(f"Line {node.lineno}: what translation key is {ast.unparse(node)}?")
 
 
@@ -177,15 +174,16 @@ def _raised() -> Iterator[tuple[str, str]]:
         for call, name in _calls(tree):
             where = f"{path.relative_to(MTEC)}:{call.lineno}"
             keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+            keys: set[str] = set()
             if name in helpers:
-                yield from ((where, key) for key in _keys(call.args[0], tree))
+                keys = _keys(call.args[0], tree)
             # An error of our own knows its key.
             elif name in errors or (name == "__init__" and "translation_key" in keywords):
                 assert not call.args, f"{where}: an error with a text instead of a translation"
                 assert ast.unparse(keywords["translation_domain"]) == "DOMAIN", where
                 key_node = keywords["translation_key"]
-                if getattr(key_node, "id", None) not in helpers.values():
-                    yield from ((where, key) for key in _keys(key_node, tree))
+                keys = set() if getattr(key_node, "id", None) in helpers.values() else _keys(key_node, tree)
+            yield from ((where, key) for key in keys)
 
 
 def test_errors_are_translated() -> None:
@@ -247,9 +245,8 @@ def _reasons(tree: ast.AST) -> set[str]:
 
 
 def test_errors_of_dialogs_are_translated() -> None:
-    words = {node.value for each in MODULES.values() for node in ast.walk(each) if isinstance(node, ast.Constant)}
     config, errors = ENGLISH["config"], MODULES[MTEC / "errors.py"]
-    assert config["error"].keys() | ENGLISH["options"]["error"].keys() | SUBENTRY["error"].keys() <= words
+    assert config["error"].keys() | ENGLISH["options"]["error"].keys() | SUBENTRY["error"].keys() <= _texts_of_code()
     assert _constants(errors, "FORM_KEYS") <= config["error"].keys()
     of_inverters = _constants(errors, "INVERTER_FORM_KEYS")
     assert of_inverters <= config["error"].keys()
@@ -303,14 +300,18 @@ def test_every_icon_and_name_is_of_the_same_entities() -> None:
     assert all(re.fullmatch(r"mdi:[a-z0-9-]+", icon) for icon in icons)
 
 
+def _texts_of_code() -> set[str]:
+    constants = [node.value for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {value for value in constants if isinstance(value, str)}
+
+
 def test_names_of_the_tables_are_used() -> None:
     """A name that no table has any more is left over."""
-    words = {node.value for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    stems = {word for word in words if isinstance(word, str)}
-    for platform, entities in ENGLISH["entity"].items():
-        for key in entities:
-            made_up = any(key.startswith(stem) or key.endswith(stem) for stem in stems if len(stem) > 3)
-            assert key in stems or made_up, f"{platform}.{key}"
+    used = _texts_of_code()
+    stems = tuple(word for word in used if len(word) > 3)
+    keys = [(platform, key) for platform, entities in ENGLISH["entity"].items() for key in entities]
+    unused = [(platform, key) for platform, key in keys if key not in used]
+    assert [each for each in unused if not each[1].startswith(stems) and not each[1].endswith(stems)] == []
 
 
 # Actions

@@ -25,7 +25,6 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 from yarl import URL
 
-from .account import MtecConfigEntry
 from .const import (
     CONF_DIGEST,
     CONF_GENERATION,
@@ -33,6 +32,7 @@ from .const import (
     SUBENTRY_INVERTER,
 )
 from .errors import error_key
+from .home import MtecConfigEntry
 from .inverter_flow import InverterFlow, InverterSubentryFlow
 from .inverter_search import inverters_in_network
 from .models import Station

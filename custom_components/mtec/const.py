@@ -24,13 +24,21 @@ POLL_INTERVAL: Final = timedelta(seconds=60)
 SHORTEST_TIME_LIMIT: Final = timedelta(seconds=60)
 """A poll may take as long as its interval, but at least this long, and the first one twice as long."""
 LOOKUP_INTERVAL: Final = timedelta(hours=1)
-"""How often the stations and inverters of an account are listed."""
+"""Interval at which the stations and inverters of an account are listed."""
 
 DAILY_ENERGIES_INTERVAL: Final = timedelta(minutes=5)
-"""How often the energies of today are read: the portal updates them every five minutes."""
+"""Interval at which the energies of today are read: the portal updates them every five minutes."""
 
 GRACE_POLLS: Final = 3
-"""How many polls in a row something may fail and keep its last data."""
+"""Number of polls in a row that something may fail and keep its last data."""
+
+FALLBACK_INTERVAL: Final = timedelta(minutes=5)
+"""Interval at which the portal is asked for what is read in the home network too."""
+
+SHORTEST_NETWORK_INTERVAL: Final = timedelta(seconds=5)
+LONGEST_NETWORK_INTERVAL: Final = timedelta(minutes=5)
+NETWORK_INTERVAL: Final = timedelta(seconds=10)
+"""Interval at which an inverter in the home network is read."""
 
 SUBENTRY_INVERTER: Final = "inverter"
 """The type of the subentries that are inverters in the home network. Their unique id is the serial number."""
@@ -46,8 +54,3 @@ CONF_RATED_POWER: Final = "rated_power"
 
 CONF_RELEASE: Final = "release"
 """Whether the connection to an inverter is given up between two reads, so that another client can have it."""
-
-SHORTEST_INVERTER_POLL_INTERVAL: Final = timedelta(seconds=5)
-LONGEST_INVERTER_POLL_INTERVAL: Final = timedelta(minutes=5)
-INVERTER_POLL_INTERVAL: Final = timedelta(seconds=10)
-"""How often an inverter in the network is read, unless the user chose something else."""

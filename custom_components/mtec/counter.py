@@ -14,18 +14,18 @@ POSSIBLE_POWER: Final = 100.0
 PORTION: Final = 1.0
 """kWh by which a reading may rise at once: real plants were seen to report in portions of up to 0.8 kWh."""
 LONGEST_GAP: Final = timedelta(hours=6)
-"""How much of the time since the last accepted reading counts for a rise that is accepted at once."""
+"""Share of the time since the last accepted reading that counts for a rise that is accepted at once."""
 
 CONFIRMED_AFTER: Final = timedelta(minutes=10)
-"""How long a rise that is unusual but possible has to be reported until it is accepted."""
+"""Time for which an unusual but possible rise has to be reported until it is accepted."""
 SURE_AFTER: Final = timedelta(minutes=30)
-"""How long an impossible reading has to be reported until it is taken for another meter."""
+"""Time for which an impossible reading has to be reported until it is taken for another meter."""
 SURE_IT_IS_NOT_OLD: Final = timedelta(days=2)
 """The same for a lower reading that the meter may have had before: sources repeat data of yesterday."""
 LONGEST_SILENCE: Final = timedelta(hours=2)
 """Readings that are further apart than this are not taken for one that is reported all the time."""
 LATE_RESET: Final = timedelta(hours=3)
-"""How long after midnight a reading without a date may still rise for the day before."""
+"""Time after midnight in which a reading without a date may still rise for the day before."""
 
 _HIGHEST: Final = 1e9
 """kWh that no plant reaches."""
@@ -33,7 +33,7 @@ _YEARS: Final = range(2000, 2101)
 
 
 class ResetCycle(Enum):
-    """When a meter returns to zero: with each day, month or year at the plant, or never."""
+    """The period after which a meter returns to zero: a day, month or year at the plant, or never."""
 
     DAY = "day"
     MONTH = "month"

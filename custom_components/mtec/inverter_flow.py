@@ -34,10 +34,10 @@ from .const import (
     CONF_FRAMING,
     CONF_RELEASE,
     CONF_UNIT_ID,
-    INVERTER_POLL_INTERVAL,
-    LONGEST_INVERTER_POLL_INTERVAL,
+    LONGEST_NETWORK_INTERVAL,
     MANUFACTURER,
-    SHORTEST_INVERTER_POLL_INTERVAL,
+    NETWORK_INTERVAL,
+    SHORTEST_NETWORK_INTERVAL,
 )
 from .discovery import async_wrong_guesses
 from .errors import inverter_error_key
@@ -82,10 +82,10 @@ _ADDRESS = {
 _INVERTER = vol.Schema(_ADDRESS)
 _INVERTER_AND_SETTINGS = vol.Schema(
     {
-        vol.Required(CONF_SCAN_INTERVAL, default=INVERTER_POLL_INTERVAL.seconds): NumberSelector(
+        vol.Required(CONF_SCAN_INTERVAL, default=NETWORK_INTERVAL.seconds): NumberSelector(
             NumberSelectorConfig(
-                min=SHORTEST_INVERTER_POLL_INTERVAL.seconds,
-                max=LONGEST_INVERTER_POLL_INTERVAL.seconds,
+                min=SHORTEST_NETWORK_INTERVAL.seconds,
+                max=LONGEST_NETWORK_INTERVAL.seconds,
                 step=1,
                 unit_of_measurement=UnitOfTime.SECONDS,
                 mode=NumberSelectorMode.BOX,

@@ -23,7 +23,7 @@ from .const import (
     CONF_SERIAL_NUMBER,
     CONF_UNIT_ID,
     DOMAIN,
-    INVERTER_POLL_INTERVAL,
+    NETWORK_INTERVAL,
     SUBENTRY_INVERTER,
 )
 from .local.exchange import USUAL, Timing
@@ -87,7 +87,7 @@ class LocatedInverter:
 
     def subentry_data(self) -> ConfigSubentryData:
         """Return its subentry with the settings that an inverter has at first."""
-        settings = {CONF_SCAN_INTERVAL: INVERTER_POLL_INTERVAL.seconds, CONF_RELEASE: False}
+        settings = {CONF_SCAN_INTERVAL: NETWORK_INTERVAL.seconds, CONF_RELEASE: False}
         return ConfigSubentryData(
             data=self.data | settings,
             subentry_type=SUBENTRY_INVERTER,

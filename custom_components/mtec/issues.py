@@ -39,7 +39,7 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 _SINCE: HassKey[dict[str, dict[str, datetime]]] = HassKey(f"{DOMAIN}_wrong_since")
-"""When each problem began, by entry and kind. Kept here because an account that cannot be set up is created again."""
+"""The start of each problem, by entry and kind. Kept here because a failed account is created again."""
 
 
 @callback

@@ -13,14 +13,14 @@ from .const import DOMAIN, LOGGER
 
 REMOVED_AFTER: Final = timedelta(days=7)
 REMOVED_AFTER_LISTINGS: Final = 24
-"""How long, and in how many listings, a device has to be missing before it is removed."""
+"""Time, and number of listings, for which a device has to be missing before it is removed."""
 
 _VERSION: Final = 1
 _SAVE_DELAY = 60
 
 
 class _Missing(TypedDict):
-    """When a device was first missing (ISO 8601), and in how many listings since."""
+    """The first moment (ISO 8601) at which a device was missing, and the number of listings since."""
 
     since: str
     listings: int

@@ -14,9 +14,9 @@ from homeassistant.helpers.selector import (
 )
 import voluptuous as vol
 
-from .account import Account, MtecConfigEntry
 from .const import CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
+from .home import Home, MtecConfigEntry
 
 IMPORT_HISTORY = {"next_step_id": "import_history"}
 """The input with which the options flow starts an import of history."""
@@ -80,5 +80,5 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlow):
 
     def _station_names(self) -> dict[str, str]:
         """Return the names of the followed stations by id, none while the account is not loaded."""
-        account: Account | None = getattr(self.config_entry, "runtime_data", None)
-        return {} if account is None else {station.id: station.name for station in account.stations.values()}
+        home: Home | None = getattr(self.config_entry, "runtime_data", None)
+        return {} if home is None else {station.id: station.name for station in home.stations.values()}

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from typing import Any, Final, Protocol
 
-from .models import CurvePoint, DayUsage, Inverter, InverterReading, Station, StationReading, UsageRow
+from .models import CurvePoint, DayUsage, Energies, Inverter, InverterReading, Station, StationReading, UsageRow
 
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds that a source may ask to be left alone for: its clock may be wrong."""
@@ -77,9 +77,15 @@ class HistorySource(Protocol):
 
 
 def combine[ReadingT](primary: ReadingT, fallback: ReadingT) -> ReadingT:
-    """Return the primary reading, field by field with the value of the fallback where the primary has none."""
-    combined: ReadingT = _combined(primary, fallback)
-    return combined
+    """Return the primary reading, field by field with the value of the fallback where the primary has none.
+
+    Energies of today are those of one source, for they belong to the time when it measured them.
+    """
+    combined = _combined(primary, fallback)
+    if isinstance(primary, InverterReading) and primary.today != Energies():
+        combined = replace(combined, today=primary.today, measured=primary.measured)
+    result: ReadingT = combined
+    return result
 
 
 def _combined(primary: Any, fallback: Any) -> Any:

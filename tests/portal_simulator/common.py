@@ -1,4 +1,4 @@
-"""What both generations of the portal's API say of a plant, before they write it down in their own names."""
+"""Values of a plant that both generations of the portal's API show, before each writes them with its own names."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What goes wrong at the simulated portal, when it is told to."""
+"""Faults of the simulated portal."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from .plant import Energies, Plant, Powers
 from .portal import AUTH_REFUSED, BUSY, LOGIN_REFUSED, Call, Portal, PortalError
 
 LATE_RESET = timedelta(minutes=20)
-"""How long after midnight a portal with this fault still counts for the day before."""
+"""Time after midnight in which a portal with this fault still counts for the day before."""
 
 SLOW = 12.0
 FALLEN = 20.0
@@ -40,7 +40,7 @@ class Strike:
     random: Random
     sleep: Callable[[float], Awaitable[None]]
     since: datetime
-    """When the fault began to strike."""
+    """The moment at which the fault began to strike."""
 
     @property
     def generation(self) -> int:
@@ -166,30 +166,33 @@ def _garble(body: bytes, strike: Strike) -> bytes:
 # In the tree of the answer
 
 _OTHERWISE: tuple[Any, ...] = ("nonsense", None, [], {}, [[]], {"value": {}}, [None])
-"""What stands in place of a number or text: nothing that could be one."""
+"""Replacements of a number or text that are neither."""
 _INSTEAD_OF_NODES: tuple[Any, ...] = (*_OTHERWISE, -1, 3.5, True, "3.5")
 
 
 def _change(tree: Any, random: Random, change: Callable[[Any], Any], count: int) -> Any:
     """Return a tree in which `count` of the nodes below the envelope's `data` are changed."""
-    if isinstance(tree, dict) and "data" in tree:
+    if isinstance(tree, dict):
         for _ in range(count):
-            holders: list[Any] = [tree]
-            for holder in holders:
-                children = holder.values() if isinstance(holder, dict) else holder
-                holders += [child for child in children if isinstance(child, dict | list) and child]
-            # As often near the root as deep down, where most nodes are.
-            holder = random.choice(random.sample(holders, min(3, len(holders))))
-            keys = ["data"] if holder is tree else list(holder if isinstance(holder, dict) else range(len(holder)))
-            key = random.choice(keys)
-            changed = change(holder[key])
-            if changed is _MISSING:
-                del holder[key]
-                if "data" not in tree:
-                    break
-            else:
-                holder[key] = changed
+            if "data" in tree:
+                _change_a_node(tree, random, change)
     return tree
+
+
+def _change_a_node(tree: dict[str, Any], random: Random, change: Callable[[Any], Any]) -> None:
+    holders: list[Any] = [tree]
+    for holder in holders:
+        children = holder.values() if isinstance(holder, dict) else holder
+        holders += [child for child in children if isinstance(child, dict | list) and child]
+    # As often near the root as deep down, where most nodes are.
+    holder = random.choice(random.sample(holders, min(3, len(holders))))
+    keys = ["data"] if holder is tree else list(holder if isinstance(holder, dict) else range(len(holder)))
+    key = random.choice(keys)
+    changed = change(holder[key])
+    if changed is _MISSING:
+        del holder[key]
+    else:
+        holder[key] = changed
 
 
 _MISSING = object()
@@ -414,27 +417,33 @@ class _Plan:
     began: datetime | None = None
 
     def strikes(self, call: Call, now: datetime) -> bool:
-        fault = FAULTS[self.name]
-        if not fault.on(call) or self.matching not in f"{call.path} {call.query} {call.body}":
+        """Return whether it strikes a request, which it then has done."""
+        if not FAULTS[self.name].on(call) or self.matching not in f"{call.path} {call.query} {call.body}":
             return False
-        if self.goes_on_until is not None and now < self.goes_on_until:
-            return True
         if self.goes_on_until is not None:
+            if now < self.goes_on_until:
+                return True
             self.began = None
-        if (
-            self.times == 0
-            or (self.since is not None and now < self.since)
-            or (self.until is not None and now >= self.until)
-            or (self.probability < 1 and self.random.random() >= self.probability)
-        ):
+        if not self._is_time(now) or not self._happens():
             return False
+        self._begin(now)
+        return True
+
+    def _is_time(self, now: datetime) -> bool:
+        begun, over = self.since is None or self.since <= now, self.until is not None and self.until <= now
+        return begun and not over and self.times != 0
+
+    def _happens(self) -> bool:
+        return self.probability >= 1 or self.random.random() < self.probability
+
+    def _begin(self, now: datetime) -> None:
         self.began = self.began or now
         if self.times is not None:
             self.times -= 1
-        if self.probability < 1 and fault.lasts is not None:
-            end = now + fault.lasts
+        lasts = FAULTS[self.name].lasts
+        if self.probability < 1 and lasts is not None:
+            end = now + lasts
             self.goes_on_until = end if self.until is None else min(end, self.until)
-        return True
 
 
 @dataclass
@@ -499,16 +508,21 @@ class Faults:
         ]
 
 
+def _spoil_tree(response: web.Response, body: bytes, strikes: list[Strike]) -> None:
+    on_tree = [(strike.fault.tree, strike) for strike in strikes if strike.fault.tree is not None]
+    if on_tree:
+        tree = json.loads(body)
+        for change, strike in on_tree:
+            tree = change(tree, strike)
+        response.body = json.dumps(tree).encode()
+
+
 def spoil(response: web.StreamResponse, strikes: list[Strike]) -> None:
     """Let faults strike an answer that is ready to be sent."""
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
         return
-    on_tree = [(strike.fault.tree, strike) for strike in strikes if strike.fault.tree is not None]
-    if on_tree and response.content_type == "application/json":
-        tree = json.loads(response.body)
-        for change, strike in on_tree:
-            tree = change(tree, strike)
-        response.body = json.dumps(tree).encode()
+    if response.content_type == "application/json":
+        _spoil_tree(response, response.body, strikes)
     for strike in strikes:
         if strike.fault.body is not None:
             response.body = strike.fault.body(response.body, strike)

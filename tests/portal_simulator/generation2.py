@@ -236,12 +236,16 @@ def _chart(portal: Portal, call: Call) -> object:
     return {"curve": [dict([stamp]) | energies for stamp, energies in stamped]}
 
 
+def _inverter(station: Station, serial: str) -> Inverter:
+    for inverter in station.inverters:
+        if inverter.serial == serial:
+            return inverter
+    raise PortalError(NOT_FOUND, f"Device {serial} does not exist")
+
+
 def _device_today(portal: Portal, call: Call) -> object:
     station = find_station(_account(portal, call), call.field("stationId", str))
-    serial, names = call.field("deviceSn", str), call.field("iecPath", list)
-    inverter = next((each for each in station.inverters if each.serial == serial), None)
-    if inverter is None:
-        raise PortalError(NOT_FOUND, f"Device {serial} does not exist")
+    inverter, names = _inverter(station, call.field("deviceSn", str)), call.field("iecPath", list)
     zone = zone_of(call.field("timeZoneOffset", int))
     start = datetime.combine(first_day(call.field("time", str), r"20\d\d-\d\d-\d\d", ""), time(), zone).astimezone(UTC)
     while call.age and portal.now_for(call) < start:
@@ -261,13 +265,13 @@ type _Values = Iterator[tuple[str, tuple[float, int]]]
 """Names, each with a value and its decimals."""
 
 _SLOW = 3
-"""What does not change quickly is sent in one of this many points."""
+"""Values that change slowly are in one of this many points."""
 
 
 def _values(
     plant: Plant, station: Station, inverter: Inverter, moment: datetime, power: Callable[[float], tuple[float, int]]
 ) -> _Values:
-    """What an inverter sends at a moment. Energies are in kWh."""
+    """The values of an inverter at a moment. Energies are in kWh."""
     yield from _quick_values(plant, inverter, moment, power)
     if moment.timestamp() // STEP % _SLOW == 0:
         yield from _slow_values(plant, station, inverter, moment)

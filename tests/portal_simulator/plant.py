@@ -100,7 +100,7 @@ class PlantDescription:
 
 @dataclass(frozen=True)
 class InverterPowers:
-    """What an inverter does: W of each string by its name, W of its battery (0 without one)."""
+    """The powers of an inverter: W of each string by its name, W of its battery (0 without one)."""
 
     strings: Mapping[str, float]
     battery: float
@@ -113,7 +113,7 @@ class InverterPowers:
 
 @dataclass(frozen=True)
 class Powers:
-    """What a plant does in one step, in W. `soc` is the state of charge in % at the step's start, None without battery.
+    """The powers of a plant in one step, in W. `soc` is the state of charge in % at its start, None without battery.
 
     `inverters` has each inverter's share by its device id.
     """
@@ -388,7 +388,7 @@ _APPLIANCES = (
     (2600, 9, range(17, 20), 0.8),
     (1500, 10, range(19, 22), 0.5),
 )
-"""What is switched on now and then: W, steps it lasts, hours in which it begins, how likely on a day."""
+"""Appliances: W, steps for which they run, hours in which they start, probability on a day."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What the portal knows and refuses, whatever the generation of its API."""
+"""Accounts, stations and refusals of the portal in both generations of its API."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -35,8 +35,8 @@ class Call:
 
     `body` is the parsed JSON, None if there is none or it is malformed. `started` and `ended` are in seconds of the
     event loop's clock; `ended`, `status` (HTTP) and `code` (of the envelope) are None while the request is being
-    answered. `account` is the e-mail of the account that asked, None while nobody is logged in. `answer_headers` travel
-    with the answer.
+    answered; `sent` are the bytes of the answer's body. `account` is the e-mail of the account that asked, None while
+    nobody is logged in. `answer_headers` travel with the answer.
 
     `faults` are the names of those that strike the request. Some act on what the answer is made from: `age` is how old
     it is, `plant` and `stations` change the plant and the account's stations.
@@ -51,6 +51,7 @@ class Call:
     ended: float | None = None
     status: int | None = None
     code: str | None = None
+    sent: int = 0
     account: str | None = None
     answer_headers: dict[str, str] = field(default_factory=dict, repr=False)
     faults: tuple[str, ...] = ()

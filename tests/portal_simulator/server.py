@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+import gzip
 import json
 from typing import Self
 
@@ -13,6 +14,9 @@ from .certificate import untrusted
 from .clock import Clock
 from .faults import Faults, InsteadError, spoil
 from .portal import BUSY, SUCCESS, Call, Portal, PortalError, Route
+
+_SMALLEST_COMPRESSED = 1024
+"""Bytes of an answer that servers usually begin to compress."""
 
 _CALL = web.RequestKey("call", Call)
 
@@ -29,6 +33,9 @@ class PortalSimulator(Portal):
     `requests` has every request received, in order. `delay` is the seconds the portal takes for each answer; while one
     request of an address is being answered, others of the same address are refused as busy.
 
+    With `compresses` a large answer is compressed for a client that accepts gzip; whether the real portal does is not
+    known.
+
     `faults` is what goes wrong; `sleep` is how those wait that take time. With `tls` it is served over TLS, with a
     certificate that nobody trusts.
 
@@ -44,6 +51,7 @@ class PortalSimulator(Portal):
         self.delay = 0.0
         self.speaks = {1, 2}
         self.silent_page = False
+        self.compresses = False
         self.faults = Faults()
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
         self._port = port
@@ -119,6 +127,11 @@ class PortalSimulator(Portal):
         for strike in strikes:
             if strike.fault.after is not None:
                 await strike.fault.after(strike)
+        if isinstance(response, web.Response) and isinstance(response.body, bytes):
+            if self.compresses and _can_be_compressed(request, response, len(response.body)):
+                response.headers["Content-Encoding"] = "gzip"
+                response.body = gzip.compress(response.body)
+            call.sent = len(response.body)
         return response
 
     def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -145,6 +158,12 @@ class PortalSimulator(Portal):
         time = self.clock.now().strftime("%Y-%m-%d %H:%M:%S")
         envelope = {"code": code, "msg": message, "data": data, "time": time}
         return web.json_response(envelope, headers=call.answer_headers)
+
+
+def _can_be_compressed(request: web.Request, response: web.Response, size: int) -> bool:
+    """Whether an answer is worth it, and the client asks for it."""
+    encodings = [each.partition(";")[0].strip() for each in request.headers.get("Accept-Encoding", "").split(",")]
+    return size >= _SMALLEST_COMPRESSED and "gzip" in encodings and "Content-Encoding" not in response.headers
 
 
 def _parsed(body: bytes) -> object:

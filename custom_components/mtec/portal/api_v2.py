@@ -398,7 +398,7 @@ def _unit_of_string(data: Mapping[str, Any], number: int) -> str | None:
 
 @dataclass(slots=True)
 class _InverterPoll:
-    """When an inverter is asked for its values, and for which of them.
+    """The next request for the values of an inverter: its time, and the names in it.
 
     `reading` is the last one, and `due` the moment from which the portal may have a newer one.
     """
@@ -425,7 +425,7 @@ class _InverterPoll:
     def record(self, now: datetime, measured: datetime | None, names: Collection[str], *, all_names: bool) -> None:
         """Record an answer, with the moment of its newest point and the names that have a value."""
         self.asked = now
-        self.known_names |= names
+        self.known_names.update(names)
         if all_names:
             self.asked_for_all = now
         if measured is None:

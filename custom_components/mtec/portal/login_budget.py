@@ -1,4 +1,4 @@
-"""How often an account signs in: rarely enough not to be locked out."""
+"""Limits the logins of an account, so that the portal does not lock it."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -95,9 +95,9 @@ def flag(raw: Any) -> bool | None:
 
 def text(raw: Any) -> str | None:
     """Return a stripped text that can be encoded as UTF-8, None if it is empty or no text."""
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = str(raw)
-    return encodable(raw).strip() or None if isinstance(raw, str) else None
+    if isinstance(raw, str):
+        return encodable(raw).strip() or None
+    return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else None
 
 
 def encodable(text: str) -> str:
