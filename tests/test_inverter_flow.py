@@ -16,6 +16,7 @@ from homeassistant.config_entries import (
     ConfigEntryState,
     ConfigFlowResult,
     ConfigSubentry,
+    ConfigSubentryData,
     SubentryFlowResult,
 )
 from homeassistant.const import (
@@ -66,7 +67,8 @@ MAC = "a0b1c2d3e4f5"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less for an answer that does not come."""
+    """Wait less for an answer that does not come, and not for a device that is there."""
+    monkeypatch.setattr(inverter_flow, "SETTLING_TIME", 0.0)
     monkeypatch.setattr(inverter_search, "TIMING", Timing(timeout=0.4, spacing=0.0))
 
 
@@ -151,6 +153,12 @@ async def confirm(hass: HomeAssistant, form: ConfigFlowResult) -> ConfigFlowResu
     result = await hass.config_entries.flow.async_configure(form["flow_id"], {})
     await hass.async_block_till_done(wait_background_tasks=True)
     return result
+
+
+def subentry_of(result: ConfigFlowResult) -> ConfigSubentryData:
+    """Return the only subentry of a home that is created."""
+    [subentry] = result["subentries"]
+    return subentry
 
 
 async def set_up_inverter(hass: HomeAssistant, inverter: InverterSimulator) -> ConfigEntry:
@@ -262,8 +270,8 @@ async def test_model_and_firmware_that_an_inverter_does_not_say(
     assert {form["description_placeholders"][name] for name in ("model", "firmware")} == {"?"}
     result = await confirm(hass, form)
     assert result["title"] == "M-TEC"
-    assert result["subentries"][0]["data"][CONF_MODEL] is None
-    assert result["subentries"][0]["title"] == SERIAL
+    assert subentry_of(result)["data"][CONF_MODEL] is None
+    assert subentry_of(result)["title"] == SERIAL
 
 
 async def test_second_home_has_another_title(hass: HomeAssistant, inverter: InverterSimulator) -> None:
@@ -289,7 +297,7 @@ async def test_framing_and_unit_are_found_or_given(
 ) -> None:
     async with InverterSimulator(now=NOON, framing=framing, unit=unit) as inverter:
         result = await confirm(hass, await search(hass, address(inverter, **advanced)))
-        data = result["subentries"][0]["data"]
+        data = subentry_of(result)["data"]
         assert (data[CONF_FRAMING], data[CONF_UNIT_ID], data[CONF_PORT]) == (framing, unit, inverter.port)
 
 
@@ -308,7 +316,7 @@ async def test_ports_are_tried_in_order(
 @pytest.mark.parametrize("typed", [" LocalHost. ", "localhost"])
 async def test_host_is_stored_as_it_is_compared(hass: HomeAssistant, inverter: InverterSimulator, typed: str) -> None:
     result = await confirm(hass, await search(hass, address(inverter) | {CONF_HOST: typed}))
-    assert result["subentries"][0]["data"][CONF_HOST] == "localhost"
+    assert subentry_of(result)["data"][CONF_HOST] == "localhost"
 
 
 # Failures
@@ -721,7 +729,36 @@ async def test_inverter_is_discovered(
 
     result = await confirm(hass, form)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["subentries"][0]["data"] == stored(inverter)
+    assert subentry_of(result)["data"] == stored(inverter)
+
+
+async def test_device_that_has_just_asked_for_an_address_gets_time(
+    hass: HomeAssistant,
+    inverter: InverterSimulator,
+    usual_port: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inverter_flow, "SETTLING_TIME", 0.6)
+    usual_port(inverter.port)
+    await inverter.stop()
+    discovery = hass.async_create_task(discover(hass))
+    await asyncio.sleep(0.2)
+    assert (await discover(hass))["reason"] == "already_in_progress"
+    await inverter.start()
+    assert (await discovery)["step_id"] == "inverter_confirm"
+
+
+async def test_discovered_inverter_that_was_added_in_the_meantime(
+    hass: HomeAssistant, inverter: InverterSimulator, usual_port: Callable[[int], None]
+) -> None:
+    async with InverterSimulator(BARN, now=NOON) as other:
+        entry = await set_up_inverter(hass, other)
+        usual_port(inverter.port)
+        form = await discover(hass)
+        assert form["step_id"] == "inverter_confirm"
+        await add_and_confirm(hass, entry, inverter)
+        assert (await confirm(hass, form))["reason"] == "inverter_already_configured"
+    assert hass.config_entries.async_entries(DOMAIN) == [entry]
 
 
 async def test_other_devices_are_never_shown_and_probed_once_a_day(
@@ -746,7 +783,7 @@ async def test_other_devices_are_never_shown_and_probed_once_a_day(
     assert not await is_probed()
     assert await is_probed(mac="a0b1c2d3e4f6")
     # As after a restart.
-    hass.data.pop(f"{DOMAIN}_wrong_guesses")  # type: ignore[call-overload]
+    hass.data.pop(f"{DOMAIN}_wrong_guesses")
     clock += LEFT_ALONE_FOR - timedelta(seconds=1)
     assert not await is_probed()
     clock += timedelta(seconds=1)

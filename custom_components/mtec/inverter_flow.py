@@ -1,5 +1,6 @@
 """The steps of the dialogs that set up inverters in the home network."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, override
 
@@ -59,6 +60,9 @@ from .sources import SourceError
 from .titles import title_of
 
 SECTION_ADVANCED: Final = "advanced"
+
+SETTLING_TIME = 10.0
+"""Seconds before a discovered device is probed: it is discovered when it asks for an address, before it has one."""
 
 _ADDRESS = {
     vol.Required(CONF_HOST): TextSelector(),
@@ -152,6 +156,7 @@ class InverterFlow(ConfigFlow):
             return self.async_abort(reason="not_an_inverter")
         if self.hass.config_entries.flow.async_has_matching_flow(self):
             return self.async_abort(reason="already_in_progress")
+        await asyncio.sleep(SETTLING_TIME)
         try:
             located = await async_locate(
                 self.hass, address, dict.fromkeys([*(stored_link(data) for data in known), *LINKS])
@@ -186,6 +191,8 @@ class InverterFlow(ConfigFlow):
         """Set up a home with this inverter."""
         if user_input is None:
             return self._async_confirm("inverter_confirm")
+        if async_take_over_address(self.hass, self._located):
+            return self.async_abort(reason="inverter_already_configured")
         model = self._located.identity.model
         # Home Assistant logs titles: it has no serial number.
         name = MANUFACTURER if model is None else f"{MANUFACTURER} {model}"
