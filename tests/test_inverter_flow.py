@@ -741,23 +741,23 @@ async def test_device_that_has_just_asked_for_an_address_gets_time(
     monkeypatch.setattr(inverter_flow, "SETTLING_TIME", 0.6)
     usual_port(inverter.port)
     await inverter.stop()
-    discovery = hass.async_create_task(discover(hass))
+    discovery = asyncio.create_task(discover(hass))
     await asyncio.sleep(0.2)
     assert (await discover(hass))["reason"] == "already_in_progress"
     await inverter.start()
     assert (await discovery)["step_id"] == "inverter_confirm"
 
 
+@GENERATION1
 async def test_discovered_inverter_that_was_added_in_the_meantime(
-    hass: HomeAssistant, inverter: InverterSimulator, usual_port: Callable[[int], None]
+    hass: HomeAssistant, inverter: InverterSimulator, set_up: SetUp, usual_port: Callable[[int], None]
 ) -> None:
-    async with InverterSimulator(BARN, now=NOON) as other:
-        entry = await set_up_inverter(hass, other)
-        usual_port(inverter.port)
-        form = await discover(hass)
-        assert form["step_id"] == "inverter_confirm"
-        await add_and_confirm(hass, entry, inverter)
-        assert (await confirm(hass, form))["reason"] == "inverter_already_configured"
+    entry = await set_up("barn@example.com")
+    usual_port(inverter.port)
+    form = await discover(hass)
+    assert form["step_id"] == "inverter_confirm"
+    await add_and_confirm(hass, entry, inverter)
+    assert (await confirm(hass, form))["reason"] == "inverter_already_configured"
     assert hass.config_entries.async_entries(DOMAIN) == [entry]
 
 
