@@ -1,5 +1,7 @@
 """M-TEC Energybutler solar inverters and batteries, read in the home network and from M-TEC's portal."""
 
+from typing import Any
+
 from homeassistant.const import CONF_EMAIL, CONF_URL, Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import config_validation as cv, device_registry as dr
@@ -27,6 +29,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
     """Set up a home."""
+    _async_reload_on_changes(hass, entry)
     _replace_email_in_title(hass, entry)
     # The diagnostics need it too if the stations cannot be listed.
     entry.runtime_data = home = Account(hass, entry) if CONF_URL in entry.data else Home(hass, entry)
@@ -36,6 +39,26 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     home.async_begin_reading()
     await async_import_manager(hass).async_continue(entry)
     return True
+
+
+@callback
+def _async_reload_on_changes(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
+    """Reload a home when its options change, or inverters in the network are added, changed or removed.
+
+    Other changes do not reload it: an account stores the version of the portal's API itself, and the dialogs that
+    change the login reload it even if the login turns out to be the same.
+    """
+
+    def configuration() -> tuple[Any, ...]:
+        return dict(entry.options), {id_: dict(subentry.data) for id_, subentry in entry.subentries.items()}
+
+    loaded_with = configuration()
+
+    async def async_reload_if_changed(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
+        if configuration() != loaded_with:
+            hass.config_entries.async_schedule_reload(entry.entry_id)
+
+    entry.async_on_unload(entry.add_update_listener(async_reload_if_changed))
 
 
 @callback

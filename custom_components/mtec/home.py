@@ -6,12 +6,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar, override
 
-from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntry, ConfigEntryChange
+from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
-from .const import LOGGER, SUBENTRY_INVERTER
+from .const import LOGGER
 from .coordinator import MtecCoordinator
 from .devices import (
     async_device,
@@ -50,7 +49,6 @@ class Home(DataUpdateCoordinator[Listing]):
         self._errors = UnexpectedErrorLog()
         self._unreachable: set[str] = set()
         self._unsubscribe: list[Callable[[], None]] = []
-        self._subentries = _inverter_subentries(entry)
 
     @override
     async def async_shutdown(self) -> None:
@@ -112,9 +110,6 @@ class Home(DataUpdateCoordinator[Listing]):
         for inverter in self.network.values():
             self._unsubscribe.append(inverter.async_add_listener(partial(self._async_take_reading, inverter)))
             entry.async_create_background_task(self.hass, inverter.async_refresh(), "mtec first read in the network")
-        self._unsubscribe.append(
-            async_dispatcher_connect(self.hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._async_entry_changed)
-        )
 
     @override
     async def _async_update_data(self) -> Listing:
@@ -220,19 +215,3 @@ class Home(DataUpdateCoordinator[Listing]):
         known = [reading for reading in readings if reading is not None]
         complete = len(known) == len(readings) > 0
         self.station_readings[station_id].async_set_preferred(station_reading(known) if complete else None)
-
-    @callback
-    def _async_entry_changed(self, change: ConfigEntryChange, entry: ConfigEntry) -> None:
-        """Reload the entry if an inverter in the network was added, changed or removed."""
-        if (
-            change is ConfigEntryChange.UPDATED
-            and entry.entry_id == self.config_entry.entry_id
-            and (found := _inverter_subentries(entry)) != self._subentries
-        ):
-            self._subentries = found
-            self.hass.config_entries.async_schedule_reload(entry.entry_id)
-
-
-def _inverter_subentries(entry: ConfigEntry) -> dict[str, Mapping[str, Any]]:
-    """Return the data of the inverters in the network by the id of their subentry."""
-    return {id_: each.data for id_, each in entry.subentries.items() if each.subentry_type == SUBENTRY_INVERTER}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
-from homeassistant.const import CONF_SCAN_INTERVAL, UnitOfTime
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
+from homeassistant.const import CONF_SCAN_INTERVAL, CONF_URL, UnitOfTime
 from homeassistant.helpers.selector import (
     NumberSelector,
     NumberSelectorConfig,
@@ -22,13 +22,15 @@ IMPORT_HISTORY = {"next_step_id": "import_history"}
 """The input with which the options flow starts an import of history."""
 
 
-class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
-    """Change the options of an account, or import its history."""
+class MtecOptionsFlow(ImportHistoryFlow, OptionsFlow):
+    """Change the options of an account, or import its history. A home without an account has neither."""
 
     config_entry: MtecConfigEntry
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the user choose between the settings and an import of history."""
+        if CONF_URL not in self.config_entry.data:
+            return self.async_abort(reason="no_account")
         if user_input == IMPORT_HISTORY:
             return await self.async_step_import_history()
         return self.async_show_menu(step_id="init", menu_options=["settings", "import_history"])
