@@ -59,7 +59,9 @@ def async_known_listing(hass: HomeAssistant, entry_id: str) -> Listing:
     names = {own_id(device): device.name or own_id(device) for device in devices}
     return Listing(
         stations={
-            own_id(each): Station(id=own_id(each), name=names[own_id(each)]) for each in devices if not is_inverter(each)
+            own_id(each): Station(id=own_id(each), name=names[own_id(each)])
+            for each in devices
+            if not is_inverter(each)
         },
         inverters={
             own_id(each): ListedInverter(
