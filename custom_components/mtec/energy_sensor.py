@@ -104,6 +104,7 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
     ) -> None:
         self._daily_energies = daily_energies
         self._counter = Counter(cycle=description.cycle)
+        self._fetched_at = coordinator.fetched_at
         super().__init__(home, coordinator, description, () if daily_energies is None else (daily_energies,))
 
     @property
@@ -138,8 +139,14 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        # If the daily energies are due in this poll, they come first: they tell of which day they are.
-        if self._daily_energies is None or not self._daily_energies.is_due:
+        daily, fetched_at = self._daily_energies, self.coordinator.fetched_at
+        is_live_alone = self.coordinator.has_preferred and fetched_at == self._fetched_at
+        self._fetched_at = fetched_at
+        if daily is not None and is_live_alone:
+            # What a station takes from its inverters in the network has no energies.
+            self._write_if_changed()
+        elif daily is None or not daily.is_due:
+            # If the daily energies are due in this poll, they come first: they tell of which day they are.
             super()._handle_coordinator_update()
 
     @callback
