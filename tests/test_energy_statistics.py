@@ -17,7 +17,7 @@ from custom_components.mtec import network
 from custom_components.mtec.local.exchange import Timing
 from tests.energies import INVERTER_DELAY, INVERTER_ENERGIES, STATION_ENERGIES, WHOLE, inverter_entity, station_entity
 from tests.home import SEED, portal_at
-from tests.household import Names, household
+from tests.household import Household, Names, household
 from tests.inverter_simulator import InverterSimulator
 from tests.portal_simulator import FAULTS, HOUSE, Energies, plant_of
 
@@ -69,6 +69,14 @@ async def _live(
 
     With `network_troubles` the inverter is in the network too, and fails there.
     """
+
+    async def add_inverter(home: Household, inverter: InverterSimulator) -> None:
+        if network_troubles is not None:
+            # The recorder knows no order of two states of one moment.
+            freezer.tick(5)
+            await home.add_inverter(inverter)
+            _plan(network_troubles, begin, begin + timedelta(hours=hours), inverter.faults.add)
+
     entity_ids = {*map(station_entity, STATION_ENERGIES), *map(inverter_entity, INVERTER_ENERGIES)}
     async with (
         portal_at(freezer, begin, generation) as portal,
@@ -83,11 +91,7 @@ async def _live(
                     if step == 0:
                         await home.add_account(portal.url, EMAIL, PASSWORD)
                         _plan(troubles, begin, begin + timedelta(hours=hours), portal.faults.add)
-                        if network_troubles is not None:
-                            # The recorder knows no order of two states of one moment.
-                            freezer.tick(5)
-                            await home.add_inverter(inverter)
-                            _plan(network_troubles, begin, begin + timedelta(hours=hours), inverter.faults.add)
+                        await add_inverter(home, inverter)
                     while step < stop:
                         step += 1
                         # A poll may have taken long: nothing shall move the clock back.

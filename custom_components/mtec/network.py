@@ -126,16 +126,14 @@ def station_reading(inverters: Iterable[InverterReading]) -> StationReading:
     readings = [*inverters]
     batteries = [reading.battery for reading in readings]
     grid_power = _sum(reading.grid_power for reading in readings)
-    charges = _known(battery.state_of_charge for battery in batteries)
-    outages = _known(reading.grid_outage for reading in readings)
     return StationReading(
         pv_power=_sum(reading.pv_power for reading in readings),
         grid_power=grid_power,
         # Inverters without a battery have no battery power.
         battery_power=_sum(_known(battery.power for battery in batteries) or [None]),
         consumption_power=_sum([*(reading.power for reading in readings), grid_power]),
-        state_of_charge=sum(charges) / len(charges) if charges else None,
-        grid_outage=any(outages) if outages else None,
+        state_of_charge=_mean(_known(battery.state_of_charge for battery in batteries)),
+        grid_outage=_any(_known(reading.grid_outage for reading in readings)),
         backup_power=_sum(reading.backup_power for reading in readings),
     )
 
@@ -149,3 +147,11 @@ def _sum(parts: Iterable[float | None]) -> float | None:
     parts = [*parts]
     known = _known(parts)
     return sum(known) if len(known) == len(parts) else None
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _any(flags: list[bool]) -> bool | None:
+    return any(flags) if flags else None
