@@ -70,6 +70,9 @@ async def _live(
     With `network_troubles` the inverter is in the network too, and fails there.
     """
 
+    # The inverter's registers show tenths of a kWh.
+    precision = 0.03 if network_troubles is None else 0.1
+
     async def add_inverter(home: Household, inverter: InverterSimulator) -> None:
         if network_troubles is not None:
             # The recorder knows no order of two states of one moment.
@@ -110,9 +113,8 @@ async def _live(
                         sums = await home.sums(begin, entity_ids)
         is_coarse = any(trouble.name == "coarse_totals" for trouble in troubles)
         _compare(sums, PLANT.energy(begin, last), _this_month(last), COARSE if is_coarse else 0.0)
-        if generation == 2 or network_troubles is not None:
-            # The inverter's registers show tenths of a kWh.
-            _compare_inverter(sums, begin, last, 0.03 if network_troubles is None else 0.1)
+        if generation == 2:
+            _compare_inverter(sums, begin, last, precision)
 
 
 def _plan(troubles: Sequence[Trouble], begin: datetime, end: datetime, add: Callable[..., None]) -> None:
