@@ -16,7 +16,7 @@ async def choose(hass: HomeAssistant, option: str) -> ConfigFlowResult:
     """Open the dialog and choose an option of its menu."""
     menu = await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
     assert menu["type"] is FlowResultType.MENU
-    assert menu["menu_options"] == ["account", "demo"]
+    assert menu["menu_options"] == ["account", "inverter", "demo"]
     return await hass.config_entries.flow.async_configure(menu["flow_id"], {"next_step_id": option})
 
 

@@ -1,8 +1,9 @@
 """Protocols of what readings and history come from, and the errors of all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from datetime import date
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from .models import CurvePoint, DayUsage, Inverter, InverterReading, Station, StationReading, UsageRow
 
@@ -73,3 +74,26 @@ class HistorySource(Protocol):
 
     async def lifetime_rows(self, station_id: str) -> list[UsageRow]:
         """Return the years that have data."""
+
+
+def combine[ReadingT](primary: ReadingT, fallback: ReadingT) -> ReadingT:
+    """Return the primary reading, field by field with the value of the fallback where the primary has none.
+
+    Energies of today are those of one source if it reports when it measured them: the other may be of yesterday.
+    """
+    combined = _combined(primary, fallback)
+    if isinstance(primary, InverterReading) and primary.measured is not None:
+        combined = replace(combined, today=primary.today)
+    result: ReadingT = combined
+    return result
+
+
+def _combined(primary: Any, fallback: Any) -> Any:
+    if primary is None:
+        return fallback
+    if isinstance(primary, Mapping) and isinstance(fallback, Mapping):
+        return {**fallback, **{key: _combined(value, fallback.get(key)) for key, value in primary.items()}}
+    if is_dataclass(primary) and not isinstance(primary, type) and type(primary) is type(fallback):
+        names = [field.name for field in fields(primary)]
+        return replace(primary, **{name: _combined(getattr(primary, name), getattr(fallback, name)) for name in names})
+    return primary

@@ -206,6 +206,10 @@ class LocalInverter:
             if actual is not kind:
                 await self._read(kind)
             return
+        self._keep(kind, actual, values)
+
+    def _keep(self, kind: type[Block], actual: type[Block], values: dict[str, RegisterValue]) -> None:
+        """Count the values that were dropped, and keep the firmware."""
         self._unanswered.discard(actual)
         self.dropped.update(name for name, each in values.items() if each.value is None)
         if kind is Firmware and self.identity is not None:
