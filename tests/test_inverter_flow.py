@@ -55,11 +55,11 @@ from custom_components.mtec.discovery import LEFT_ALONE_FOR
 from custom_components.mtec.inverter_flow import SECTION_ADVANCED
 from custom_components.mtec.local.exchange import Timing
 from custom_components.mtec.local.link import Framing, Link, links
-from tests.conftest import GENERATION1, NOON, SetUp
+from tests.conftest import FAMILY, GENERATION1, NOON, SetUp
+from tests.dialogs import Loads
 from tests.inverter_simulator import InverterSimulator
 from tests.portal_simulator import BARN, HOUSE, PortalSimulator
 
-FAMILY = "family@example.com"
 SERIAL = HOUSE.inverters[0].serial
 OTHER = BARN.inverters[0].serial
 MAC = "a0b1c2d3e4f5"
@@ -217,18 +217,6 @@ def suggested(schema: Any) -> dict[str, Any]:
     }
 
 
-class Loads:
-    """Counts how often a home is loaded."""
-
-    def __init__(self, entry: ConfigEntry) -> None:
-        self.count = 0
-        self._entry = entry
-        entry.async_on_state_change(self._changed)
-
-    def _changed(self) -> None:
-        self.count += self._entry.state is ConfigEntryState.SETUP_IN_PROGRESS
-
-
 # A home that begins with an inverter
 
 
@@ -259,6 +247,16 @@ async def test_inverter_is_shown_before_anything_is_created(hass: HomeAssistant,
     assert "next_flow" not in result
     options = await hass.config_entries.options.async_init(entry.entry_id)
     assert options["reason"] == "no_account"
+
+
+async def test_history_is_not_offered_without_an_account(hass: HomeAssistant, inverter: InverterSimulator) -> None:
+    form = await search(hass, address(inverter))
+    # With a recorder there would be something to import into.
+    hass.config.components.add("recorder")
+    result = await confirm(hass, form)
+    hass.config.components.remove("recorder")
+    assert result["result"].state is ConfigEntryState.LOADED
+    assert "next_flow" not in result
 
 
 async def test_model_and_firmware_that_an_inverter_does_not_say(
