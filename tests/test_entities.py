@@ -137,8 +137,8 @@ async def test_inverter_off_the_grid_is_a_grid_outage(home: Home, set_up: SetUp)
     simulator.faults.add("malformed", matching="queryRealTimeData")
     await home.poll(GRACE_POLLS)
     assert home.value(OUTAGE) == STATE_OFF
-    # A station is read before its inverters.
-    await home.poll(GRACE_POLLS + 2)
+    # An inverter of generation 2 is asked only when it may have a new point.
+    await home.poll(GRACE_POLLS + 7)
     assert home.value("sensor.energy_butler_work_status") == STATE_UNAVAILABLE
     assert home.value(OUTAGE) == STATE_UNKNOWN
     simulator.faults.clear()

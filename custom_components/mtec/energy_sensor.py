@@ -142,7 +142,7 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         daily, fetched_at = self._daily_energies, self.coordinator.fetched_at
         is_live_alone = self.coordinator.has_preferred and fetched_at == self._fetched_at
         self._fetched_at = fetched_at
-        if daily is not None and is_live_alone:
+        if daily is not None and (is_live_alone or not self.coordinator.last_update_success):
             # What a station takes from its inverters in the network has no energies.
             self._write_if_changed()
         elif daily is None or not daily.is_due:
