@@ -220,6 +220,39 @@ class InverterReading:
     source: ReadingSource = ReadingSource.PORTAL
 
 
+class InverterMode(StrEnum):
+    """The mode that an inverter works in."""
+
+    GENERAL = "general"
+    ECONOMIC = "economic"
+    UPS = "ups"
+    PEAK_SHIFT = "peak_shift"
+    FEED_IN = "feed_in"
+    OFF_GRID = "off_grid"
+    COMMANDED = "commanded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InverterSettings:
+    """What can be set at an inverter. None: not known, and left as it is when settings are written.
+
+    Feeding in is limited to `feed_in_limit` (%), drawing to `drawing_limit` (kVA). The reserves are states of charge
+    (%) that the battery keeps. Currents are in A.
+    """
+
+    mode: InverterMode | None = None
+    is_feed_in_limited: bool | None = None
+    feed_in_limit: float | None = None
+    is_drawing_limited: bool | None = None
+    drawing_limit: float | None = None
+    has_reserve_on_grid: bool | None = None
+    reserve_on_grid: float | None = None
+    has_reserve_off_grid: bool | None = None
+    reserve_off_grid: float | None = None
+    charge_current_limit: float | None = None
+    discharge_current_limit: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
     """Five minutes of a day from `start` on: mean powers in W, state of charge in %."""
