@@ -45,7 +45,11 @@ class Exchange:
     """
 
     def __init__(self, unit: ModbusUnit, timing: Timing) -> None:
-        unit.require_timeout(timing.timeout)
+        self._limit = timing.timeout
+        # The units of Home Assistant 2026.9 do not have it: there a read as a whole has the time of an answer.
+        if require_timeout := getattr(unit, "require_timeout", None):
+            require_timeout(timing.timeout)
+            self._limit *= _LONGEST
         unit.set_message_spacing(timing.spacing)
         self._unit = unit
         self._timeout = timing.timeout
@@ -76,7 +80,7 @@ class Exchange:
         # Until the answer is there, in case that this task is cancelled.
         self._unsettled = True
         try:
-            async with asyncio.timeout(self._timeout * _LONGEST):
+            async with asyncio.timeout(self._limit):
                 raw = await block.async_read_raw(notify=False)
         except ModbusExceptionError as error:
             self._settled(is_new=is_new)
