@@ -100,7 +100,7 @@ async def polls(hass: HomeAssistant, account: Account) -> dict[str, float]:
     before, used = Blocks(), 0.0
     for _ in range(POLLS):
         for coordinator in account.in_turn():
-            coordinator.read_at = None
+            coordinator.fetched_at = None
         started = process_time()
         with before:
             await account.async_refresh()

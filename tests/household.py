@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 import socket
+from types import MappingProxyType
 from typing import Any, override
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from homeassistant import bootstrap, loader
 from homeassistant.components.recorder import DOMAIN as RECORDER, Recorder, get_instance
 from homeassistant.components.recorder.statistics import statistics_during_period
-from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntries, ConfigEntry
-from homeassistant.const import CONF_PASSWORD
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntries, ConfigEntry, ConfigSubentry
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SCAN_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import recorder as recorder_helper
 from homeassistant.helpers.aiohttp_client import DATA_RESOLVER
@@ -21,8 +22,10 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 
 from custom_components.mtec.account import Account
-from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.const import CONF_FRAMING, CONF_SERIAL_NUMBER, CONF_UNIT_ID, DOMAIN, SUBENTRY_INVERTER
+from custom_components.mtec.local.link import Framing
 from tests.dialogs import sign_in
+from tests.inverter_simulator import InverterSimulator
 
 _COMPONENTS = Path(__file__).resolve().parent.parent / "custom_components"
 
@@ -68,6 +71,25 @@ class Household:
     async def add_account(self, url: str, email: str, password: str) -> None:
         """Set up an account as a person does."""
         await sign_in(self.hass, url, email, password)
+        await self.hass.async_block_till_done(wait_background_tasks=True)
+
+    async def add_inverter(self, inverter: InverterSimulator) -> None:
+        """Add an inverter in the network, which is read every five minutes."""
+        data = {
+            CONF_HOST: inverter.host,
+            CONF_PORT: inverter.port,
+            CONF_FRAMING: Framing.TCP.value,
+            CONF_UNIT_ID: inverter.unit,
+            CONF_SERIAL_NUMBER: inverter.serial_number,
+            CONF_SCAN_INTERVAL: 300,
+        }
+        subentry = ConfigSubentry(
+            data=MappingProxyType(data),
+            subentry_type=SUBENTRY_INVERTER,
+            title="Inverter",
+            unique_id=inverter.serial_number,
+        )
+        self.hass.config_entries.async_add_subentry(self.entry, subentry)
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     async def sign_in_again(self, password: str) -> bool:

@@ -20,7 +20,7 @@ from custom_components.mtec.config_flow import CONF_ALLOW_HTTP
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
 from custom_components.mtec.portal_client import async_rate_limiter
 from tests.conftest import FAMILY, GENERATION1, NOON, VILLAGE, SetUp
-from tests.dialogs import choose, sign_in, submit
+from tests.dialogs import Loads, choose, sign_in, submit
 from tests.odd_portal import odd_portal
 from tests.portal_simulator import BARN, FARM, HOUSE, PortalSimulator
 
@@ -239,6 +239,25 @@ async def test_changed_password(
     assert result["reason"] == "reauth_successful"
     assert entry.runtime_data.last_update_success
     assert hass.states.get("sensor.haus_am_see_pv_power") is not None
+
+
+@GENERATION1
+@pytest.mark.parametrize("dialog", ["reauth", "reconfigure"])
+async def test_same_password_loads_the_account_again(
+    hass: HomeAssistant, simulator: PortalSimulator, set_up: SetUp, dialog: str
+) -> None:
+    """The portal may have refused it for a while, after which the account does not try by itself. Once is enough."""
+    entry = await set_up(FAMILY)
+    loads = Loads(entry)
+    if dialog == "reauth":
+        form = await entry.start_reauth_flow(hass)
+        result = await hass.config_entries.flow.async_configure(form["flow_id"], {CONF_PASSWORD: "sunshine"})
+    else:
+        form = await entry.start_reconfigure_flow(hass)
+        result = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: simulator.url})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert result["reason"] == f"{dialog}_successful"
+    assert (loads.count, entry.state) == (1, ConfigEntryState.LOADED)
 
 
 async def test_reconfigure_with_another_password_and_address(

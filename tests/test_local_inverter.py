@@ -23,6 +23,7 @@ import pytest
 from tmodbus.utils.crc import calculate_crc16
 
 from cli import app
+from custom_components.mtec import models
 from custom_components.mtec.local import registers
 from custom_components.mtec.local.errors import (
     ConnectionHeldError,
@@ -44,6 +45,7 @@ from custom_components.mtec.models import (
     InverterIdentity,
     InverterReading,
     PhaseReading,
+    ReadingSource,
     StringReading,
     WorkStatus,
 )
@@ -186,6 +188,8 @@ THREE_PHASE_READING = InverterReading(
         backup=7.7,
     ),
     faults={1: 1 << 8, 2: 1 << 5, 3: 1 << 2},
+    first_fault=models.Fault.OVER_TEMPERATURE,
+    source=ReadingSource.NETWORK,
     measured=datetime(2026, 6, 15, 12, 2, 30, tzinfo=BERLIN),
 )
 

@@ -14,7 +14,7 @@ from typing import Any
 import warnings
 
 import homeassistant
-from homeassistant.config_entries import ConfigFlow, OptionsFlow
+from homeassistant.config_entries import ConfigFlow, ConfigSubentryFlow, OptionsFlow
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
@@ -23,7 +23,7 @@ from homeassistant.util import yaml as yaml_util
 from PIL import Image
 import pytest
 
-from custom_components.mtec import config_flow, options_flow
+from custom_components.mtec import config_flow, inverter_flow, options_flow
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS
@@ -210,15 +210,24 @@ def test_issues_are_translated() -> None:
 # Dialogs
 
 
+SUBENTRY = ENGLISH["config_subentries"]["inverter"]
+
+
 @pytest.mark.parametrize(
-    ("flow", "section"), [(config_flow.MtecConfigFlow, "config"), (options_flow.MtecOptionsFlow, "options")]
+    ("flow", "texts"),
+    [
+        (config_flow.MtecConfigFlow, ENGLISH["config"]),
+        (options_flow.MtecOptionsFlow, ENGLISH["options"]),
+        (inverter_flow.InverterSubentryFlow, SUBENTRY),
+    ],
+    ids=["config", "options", "subentry"],
 )
-def test_steps_are_translated(flow: type[ConfigFlow | OptionsFlow], section: str) -> None:
+def test_steps_are_translated(flow: type[ConfigFlow | OptionsFlow | ConfigSubentryFlow], texts: Any) -> None:
     own = [each for each in flow.__mro__ if each.__module__.startswith("custom_components")]
     used = {name.removeprefix("async_step_") for each in own for name in vars(each) if name.startswith("async_step_")}
     # A step without a form of its own leads to another, shows progress, or ends the dialog.
-    assert set(ENGLISH[section]["step"]) == used - {"reauth", "import_another", "import_stop", "import_done"}
-    for name, step in ENGLISH[section]["step"].items():
+    assert set(texts["step"]) == used - {"dhcp", "reauth", "import_another", "import_stop", "import_done"}
+    for name, step in texts["step"].items():
         sections = step.get("sections", {}).values()
         for each in (step, *sections):
             assert each.get("data", {}).keys() == each.get("data_description", {}).keys(), name
@@ -226,17 +235,38 @@ def test_steps_are_translated(flow: type[ConfigFlow | OptionsFlow], section: str
             assert option in used
 
 
+def _reasons(tree: ast.AST) -> set[str]:
+    """Return the reasons for which the dialogs in a tree end."""
+    reasons = [
+        keyword.value for call, name in _calls(tree) for keyword in call.keywords if keyword.arg == "reason" if name
+    ]
+    assert all(isinstance(reason, ast.Constant) for reason in reasons)
+    return {str(reason.value) for reason in reasons if isinstance(reason, ast.Constant)}
+
+
 def test_errors_of_dialogs_are_translated() -> None:
-    tree = MODULES[MTEC / "config_flow.py"]
-    known = ENGLISH["config"]["error"].keys() | ENGLISH["options"]["error"].keys()
-    assert known <= _texts_of_code()
-    assert _constants(MODULES[MTEC / "errors.py"], "FORM_KEYS") <= ENGLISH["config"]["error"].keys()
-    for call, name in _calls(tree):
-        for reason in (keyword.value for keyword in call.keywords if keyword.arg == "reason"):
-            assert name in {"async_abort", "async_update_reload_and_abort"}
-            assert isinstance(reason, ast.Constant)
-            assert reason.value in ENGLISH["config"]["abort"]
-    assert {"already_configured", "reauth_successful", "reconfigure_successful"} <= ENGLISH["config"]["abort"].keys()
+    config, errors = ENGLISH["config"], MODULES[MTEC / "errors.py"]
+    assert config["error"].keys() | ENGLISH["options"]["error"].keys() | SUBENTRY["error"].keys() <= _texts_of_code()
+    assert _constants(errors, "FORM_KEYS") <= config["error"].keys()
+    of_inverters = _constants(errors, "INVERTER_FORM_KEYS")
+    assert of_inverters <= config["error"].keys()
+    assert of_inverters == SUBENTRY["error"].keys()
+    # The two kinds of dialogs have one sentence for one thing.
+    assert SUBENTRY["error"].items() <= config["error"].items()
+
+
+def test_ends_of_dialogs_are_translated() -> None:
+    flows = {
+        node.name: node
+        for name in ("config_flow.py", "inverter_flow.py")
+        for node in MODULES[MTEC / name].body
+        if isinstance(node, ast.ClassDef)
+    }
+    of_config = _reasons(flows["MtecConfigFlow"]) | _reasons(flows["InverterFlow"])
+    # What Home Assistant says by itself.
+    assert ENGLISH["config"]["abort"].keys() == of_config | {"already_configured"}
+    assert SUBENTRY["abort"].keys() == _reasons(flows["InverterSubentryFlow"])
+    assert "no_account" in ENGLISH["options"]["abort"]
 
 
 # Entities
@@ -334,7 +364,7 @@ def test_manifest() -> None:
     assert manifest["requirements"] == []
     assert set(manifest) <= {
         *("domain", "name", "after_dependencies", "categories", "codeowners", "config_flow", "connectivity"),
-        *("dependencies", "documentation"),
+        *("dependencies", "dhcp", "documentation"),
         *("integration_type", "iot_class", "issue_tracker", "loggers", "quality_scale", "requirements"),
         *("single_config_entry", "version"),
     }

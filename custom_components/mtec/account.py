@@ -1,17 +1,15 @@
-"""An account: its client, its stations and inverters, a coordinator for each thing that is read, and the poll."""
+"""A home with an account: its client of the portal, the listing, and the poll of all that the portal is asked for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import partial
 from math import ceil
 from typing import Any, override
 
-from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_EMAIL, CONF_SCAN_INTERVAL, CONF_URL
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryAuthFailed
-from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
 from homeassistant.util import dt as dt_util
 
 from .const import (
@@ -26,33 +24,30 @@ from .const import (
 from .coordinator import MtecCoordinator
 from .energies import DailyEnergies, has_grid_meter, read_recent_rows
 from .errors import update_failed
+from .home import Home, MtecConfigEntry
 from .issues import async_note_errors
-from .listing import Lister, Listing
+from .listing import Lister, Listing, async_known_listing
 from .missing_devices import MissingDevices
-from .models import InverterReading, Station, StationReading
 from .poll import Poll
 from .portal import Client, Credentials
 from .portal_client import async_create_client, async_rate_limiter
 from .sources import AuthenticationError, HistorySource, SourceError
-from .time_limit import TimeLimit, UnexpectedErrorLog
-from .titles import log_name
 
 _SHORTEST_BREAK = timedelta(seconds=1)
 
-type MtecConfigEntry = ConfigEntry[Account]
 
-
-class Account(DataUpdateCoordinator[Listing]):
-    """A login to the portal. Its data is the listing of stations and inverters.
+class Account(Home):
+    """A home with a login to the portal, behind the inverters in the network if there are any.
 
     The first update lists the stations, which is all that a start of Home Assistant waits for. Each further one is a
     poll: it updates the listing and then refreshes the coordinators that are due, one after the other.
     """
 
-    config_entry: MtecConfigEntry
+    has_account = True
 
     def __init__(self, hass: HomeAssistant, entry: MtecConfigEntry) -> None:
-        super().__init__(hass, LOGGER, config_entry=entry, name=log_name(entry), update_interval=POLL_INTERVAL)
+        super().__init__(hass, entry)
+        self.update_interval = POLL_INTERVAL
         self._is_demo = CONF_EMAIL not in entry.data
         self.rate_limiter = async_rate_limiter(hass, entry.data[CONF_URL])
         self.client = async_create_client(
@@ -61,16 +56,10 @@ class Account(DataUpdateCoordinator[Listing]):
             None if self._is_demo else Credentials(entry.data[CONF_EMAIL], entry.data[CONF_DIGEST]),
             entry.data.get(CONF_GENERATION),
         )
-        self.data = Listing()
-        self.interval = POLL_INTERVAL
         self._is_started = False
         self._first_poll = asyncio.Event()
-        self.station_readings: dict[str, MtecCoordinator[StationReading]] = {}
-        self.daily_energies: dict[str, MtecCoordinator[DailyEnergies]] = {}
-        self.inverter_readings: dict[str, MtecCoordinator[InverterReading]] = {}
+        self._listed: Listing | None = None
         self.missing_devices = MissingDevices(hass, entry.entry_id)
-        self._limit = TimeLimit()
-        self._errors = UnexpectedErrorLog()
         self._poll = Poll(self.rate_limiter, self._limit, self._errors)
         self._lister = Lister(
             hass,
@@ -80,6 +69,7 @@ class Account(DataUpdateCoordinator[Listing]):
             errors=self._errors,
             missing_devices=self.missing_devices,
             forget=self.async_forget,
+            kept=self.network.keys(),
         )
 
     @override
@@ -93,56 +83,55 @@ class Account(DataUpdateCoordinator[Listing]):
         await self.missing_devices.async_close()
 
     @property
-    def stations(self) -> Mapping[str, Station]:
-        """The stations by id."""
-        return self.data.stations
-
-    def station_of(self, id_: str) -> Station | None:
-        """Return the station with an id, or the station of the inverter with a serial number, None if there is none."""
-        inverter = self.data.inverters.get(id_)
-        return self.stations.get(id_ if inverter is None else inverter.station_id)
-
-    @property
+    @override
     def history_source(self) -> HistorySource:
         """A source of history, whose requests wait while an account is polled."""
         return Client(self.client.connection, background=True)
 
+    @override
     async def async_wait_for_first_poll(self) -> None:
-        """Wait until the first poll is over. Before it, not all entities are there."""
         await self._first_poll.wait()
 
-    def live_coordinator(self, id_: str) -> MtecCoordinator[Any] | None:
-        """Return the coordinator of the live values of a station or an inverter, None if it is not listed."""
-        return self.station_readings.get(id_) or self.inverter_readings.get(id_)
-
-    def inverter_coordinators(self, station_id: str) -> list[MtecCoordinator[InverterReading]]:
-        """Return the coordinators of the inverters of a station."""
-        inverters = self.data.inverters.items()
-        return [self.inverter_readings[id_] for id_, inverter in inverters if inverter.station_id == station_id]
-
-    def in_turn(self) -> list[MtecCoordinator[Any]]:
-        """Return the coordinators of what is listed in the order of a poll: least recently asked first."""
-        listed = [*self._live_coordinators(), *(self.daily_energies[id_] for id_ in self.data.stations)]
-        return sorted(listed, key=lambda coordinator: coordinator.asked_at)
-
     @callback
+    @override
     def async_is_removable(self, ids: set[str]) -> bool:
-        """Return whether a device with these ids is not listed any more."""
-        return self._lister.is_complete and not ids & self.data.ids
+        return self._lister.is_complete and super().async_is_removable(ids)
 
     @callback
+    @override
     def async_forget(self, id_: str) -> None:
-        """Forget a station or inverter whose device is removed. If it is listed again, it gets new entities."""
         self._lister.async_forget(id_)
-        for coordinators in self._coordinators():
-            coordinators.pop(id_, None)
+        super().async_forget(id_)
 
-    def _coordinators(self) -> tuple[dict[str, MtecCoordinator[Any]], ...]:
-        return (self.station_readings, self.inverter_readings, self.daily_energies)
+    @override
+    async def async_start(self) -> None:
+        self._async_find_network_inverters()
+        try:
+            await self.async_config_entry_first_refresh()
+        except (ConfigEntryNotReady, ConfigEntryAuthFailed) as error:
+            if not self.network:
+                raise
+            LOGGER.warning("The portal cannot be read, only what is in the network: %s", self.last_exception)
+            self._async_take_listing(async_known_listing(self.hass, self.config_entry.entry_id))
+            if isinstance(error, ConfigEntryAuthFailed):
+                self.update_interval = None
+                self.config_entry.async_start_reauth(self.hass)
 
-    def _live_coordinators(self) -> list[MtecCoordinator[Any]]:
-        stations = [self.station_readings[id_] for id_ in self.data.stations]
-        return [*stations, *(self.inverter_readings[id_] for id_ in self.data.inverters)]
+    @callback
+    @override
+    def async_begin_reading(self) -> None:
+        super().async_begin_reading()
+        if self._is_started:
+            self.config_entry.async_create_background_task(self.hass, self.async_refresh(), "mtec first poll")
+
+    @callback
+    @override
+    def _async_replace_network(self) -> None:
+        # A refused login is not tried again until the user has given a password.
+        if not isinstance(self.last_exception, ConfigEntryAuthFailed):
+            self.config_entry.async_create_background_task(
+                self.hass, self.async_request_refresh(), "mtec poll because an inverter is gone from the network"
+            )
 
     @override
     async def _async_update_data(self) -> Listing:
@@ -186,9 +175,9 @@ class Account(DataUpdateCoordinator[Listing]):
     @callback
     def _async_take_listing(self, listing: Listing) -> None:
         """Create the coordinators of what is listed. What is not listed any more is unavailable."""
-        if listing is self.data:
+        if listing is self._listed:
             return
-        self.data = listing
+        self._listed = listing
         for id_, station in listing.stations.items():
             read = partial(self.client.station_reading, id_)
             self._update_coordinator(self.station_readings, id_, station.name, read)
@@ -197,28 +186,17 @@ class Account(DataUpdateCoordinator[Listing]):
                 self.daily_energies, id_, f"{station.name}'s energy balance", read_energies, DAILY_ENERGIES_INTERVAL
             )
         for id_, inverter in listing.inverters.items():
+            if inverter.station_id is None:
+                continue
             read_inverter = partial(self.client.inverter_reading, inverter.station_id, id_)
             self._update_coordinator(self.inverter_readings, id_, inverter.name, read_inverter)
+        self._async_set_listing(listing)
         for coordinators in self._coordinators():
-            for id_ in coordinators.keys() - listing.ids:
+            for id_ in coordinators.keys() - self.data.ids:
+                coordinators[id_].async_set_preferred(None)
                 coordinators[id_].async_set_unavailable()
         self._set_interval()
         self.async_update_listeners()
-
-    def _update_coordinator[DataT](
-        self,
-        coordinators: dict[str, MtecCoordinator[DataT]],
-        id_: str,
-        name: str,
-        fetch: Callable[[], Awaitable[DataT]],
-        interval: timedelta = timedelta(),
-    ) -> None:
-        if (known := coordinators.get(id_)) is None:
-            coordinators[id_] = MtecCoordinator(
-                self.hass, self.config_entry, id_=id_, name=name, fetch=fetch, limit=self._limit, interval=interval
-            )
-        else:
-            known.name, known.fetch = name, fetch
 
     def _set_interval(self) -> None:
         """Poll as often as the user chose, or as the request budget allows."""
@@ -248,7 +226,7 @@ class Account(DataUpdateCoordinator[Listing]):
     @callback
     def _async_finish_poll(self) -> None:
         """Report what failed. Raises UpdateFailed if there is no live reading at all."""
-        coordinators, live = self.in_turn(), self._live_coordinators()
+        coordinators, live = _listed_by_portal(self.in_turn()), _listed_by_portal(self._live_coordinators())
         async_note_errors(self.hass, self.config_entry.entry_id, [each.error for each in coordinators])
         if live and not any(each.last_update_success for each in live):
             self._async_set_unavailable()
@@ -259,8 +237,8 @@ class Account(DataUpdateCoordinator[Listing]):
 
     @callback
     def _async_set_unavailable(self) -> None:
-        """Make all data unavailable until the next successful refresh."""
-        for coordinator in self.in_turn():
+        """Make all data of the portal unavailable until the next successful refresh."""
+        for coordinator in _listed_by_portal(self.in_turn()):
             coordinator.async_set_unavailable()
 
     def _remember_generation(self) -> None:
@@ -277,3 +255,8 @@ class Account(DataUpdateCoordinator[Listing]):
         reading = self.station_readings[station_id].reading
         has_meter = (before is not None and before.has_meter) or has_grid_meter(rows.values(), reading)
         return DailyEnergies(day=today, rows=rows, has_meter=has_meter)
+
+
+def _listed_by_portal(coordinators: Iterable[MtecCoordinator[Any]]) -> list[MtecCoordinator[Any]]:
+    """Return the coordinators of what the portal is asked for."""
+    return [coordinator for coordinator in coordinators if coordinator.fetch is not None]

@@ -13,8 +13,8 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .account import Account, MtecConfigEntry
 from .entity import Discovery, MtecEntity, MtecEntityDescription, async_add_supported
+from .home import Home, MtecConfigEntry
 from .models import InverterReading, StationReading, WorkStatus
 
 PARALLEL_UPDATES = 0
@@ -45,28 +45,36 @@ def _any(codes: Iterable[int | None]) -> bool | None:
     return any(known) if known else None
 
 
-def _grid_outage(account: Account, station_id: str) -> MtecBinarySensorDescription[StationReading]:
+def _grid_outage(home: Home, station_id: str) -> MtecBinarySensorDescription[StationReading]:
     """Return the grid outage of a station. If it does not report it, it follows from the status of its inverters."""
 
     def is_out(reading: StationReading) -> bool | None:
-        return _any_off_grid(account, station_id) if reading.grid_outage is None else reading.grid_outage
+        return _any_off_grid(home, station_id) if reading.grid_outage is None else reading.grid_outage
 
+    return _outage(is_out)
+
+
+def _outage[DataT](
+    value_fn: Callable[[DataT], bool | None], *, in_station: bool = False
+) -> MtecBinarySensorDescription[DataT]:
     return MtecBinarySensorDescription(
         key="grid_outage",
         translation_key="grid_outage",
         device_class=BinarySensorDeviceClass.PROBLEM,
-        value_fn=is_out,
+        value_fn=value_fn,
+        in_station=in_station,
     )
 
 
-def _any_off_grid(account: Account, station_id: str) -> bool | None:
+def _any_off_grid(home: Home, station_id: str) -> bool | None:
     """Return whether any inverter of a station is off the grid, None if no work status is known."""
-    readings = [inverter.reading for inverter in account.inverter_coordinators(station_id)]
+    readings = [inverter.reading for inverter in home.inverter_coordinators(station_id)]
     known = [reading.work_status for reading in readings if reading is not None and reading.work_status is not None]
     return WorkStatus.OFF_GRID in known if known else None
 
 
 INVERTER_BINARY_SENSORS: tuple[MtecBinarySensorDescription[InverterReading], ...] = (
+    _outage(lambda reading: reading.grid_outage, in_station=True),
     _problem("fault", lambda reading: _any(reading.faults.values())),
     _problem("warning", lambda reading: _any(reading.warnings.values())),
     _problem("battery_fault", lambda reading: _any([reading.battery.error_code])),
@@ -87,18 +95,18 @@ class MtecBinarySensor[DataT](MtecEntity[DataT], BinarySensorEntity):
 
 
 def _discover(discovery: Discovery) -> Iterator[MtecBinarySensor[Any]]:
-    account, id_ = discovery.account, discovery.id
-    if (inverter := account.inverter_readings.get(id_)) is not None:
+    home, id_ = discovery.home, discovery.id
+    if (inverter := home.inverter_readings.get(id_)) is not None:
         for inverter_description in discovery.with_value(inverter, INVERTER_BINARY_SENSORS):
-            yield MtecBinarySensor(account, inverter, inverter_description)
+            yield MtecBinarySensor(home, inverter, inverter_description)
         return
-    station = account.station_readings[id_]
-    for description in discovery.with_value(station, [_grid_outage(account, id_)]):
-        yield MtecBinarySensor(account, station, description, account.inverter_coordinators(id_))
+    station = home.station_readings[id_]
+    for description in discovery.with_value(station, [_grid_outage(home, id_)]):
+        yield MtecBinarySensor(home, station, description, home.inverter_coordinators(id_))
 
 
 async def async_setup_entry(
     hass: HomeAssistant, entry: MtecConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Set up the binary sensors of an account."""
+    """Set up the binary sensors of a home."""
     async_add_supported(entry, async_add_entities, _discover)

@@ -1,10 +1,18 @@
 """The config flow and the options flow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, override
 
-from homeassistant.config_entries import ConfigEntryState, ConfigFlow, ConfigFlowResult, FlowType
+from homeassistant.config_entries import (
+    SOURCE_RECONFIGURE,
+    SOURCE_USER,
+    ConfigEntry,
+    ConfigEntryState,
+    ConfigFlowResult,
+    ConfigSubentryFlow,
+    FlowType,
+)
 from homeassistant.const import CONF_EMAIL, CONF_PASSWORD, CONF_URL
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
@@ -17,15 +25,19 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 from yarl import URL
 
-from .account import MtecConfigEntry
 from .const import (
     CONF_DIGEST,
     CONF_GENERATION,
     DOMAIN,
+    SUBENTRY_INVERTER,
 )
 from .errors import error_key
+from .home import MtecConfigEntry
+from .inverter_flow import InverterFlow, InverterSubentryFlow
+from .inverter_search import inverters_in_network
+from .models import Station
 from .options_flow import IMPORT_HISTORY, MtecOptionsFlow
-from .portal import PORTAL_URL, Credentials, digest_of
+from .portal import PORTAL_URL, Client, Credentials, digest_of
 from .portal_client import portal_key, temporary_client
 from .sources import SourceError
 from .titles import DEFAULT_TITLE, title_of
@@ -61,27 +73,31 @@ _PORTAL = vol.Schema(
 )
 
 
-class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
-    """Set up an account."""
+class MtecConfigFlow(InverterFlow, domain=DOMAIN):
+    """Set up a home: with an account, or with an inverter in the network."""
 
     _title = DEFAULT_TITLE
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Let the user choose between their own account and the demo account."""
-        return self.async_show_menu(step_id="user", menu_options=["account", "demo"])
+        """Let the user choose what the home begins with."""
+        return self.async_show_menu(step_id="user", menu_options=["account", "inverter", "demo"])
 
     async def async_step_account(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Set up the user's own account."""
+        """Set up the user's own account, or add it to a home that began without one."""
         error = None
         if user_input is not None:
             email = user_input[CONF_EMAIL].strip()
             credentials = Credentials(email, digest_of(user_input.pop(CONF_PASSWORD)))
+            if self.source == SOURCE_RECONFIGURE:
+                self._home = self._get_reconfigure_entry()
             portal, error = await self._async_try(user_input, credentials)
             if error is None:
-                return self.async_create_entry(
-                    title=self._title, data=portal | {CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
-                )
+                data = portal | {CONF_EMAIL: email, CONF_DIGEST: credentials.digest}
+                if self._home is None:
+                    return self.async_create_entry(title=self._title, data=data)
+                self._async_change(self._home, data, self.unique_id)
+                return self.async_abort(reason="account_added", description_placeholders={"home": self._home.title})
         return self._async_show("account", _ACCOUNT.extend(_PORTAL.schema), user_input, error)
 
     async def async_step_demo(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -97,7 +113,8 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_on_create_entry(self, result: ConfigFlowResult) -> ConfigFlowResult:
         """Offer to import the history of the account that has been set up."""
         entry = result["result"]
-        if entry.state is ConfigEntryState.LOADED and "recorder" in self.hass.config.components:
+        is_loaded = entry.state is ConfigEntryState.LOADED
+        if is_loaded and CONF_URL in entry.data and "recorder" in self.hass.config.components:
             offer = await self.hass.config_entries.options.async_init(entry.entry_id, data=IMPORT_HISTORY)
             result["next_flow"] = (FlowType.OPTIONS_FLOW, offer["flow_id"])
         return result
@@ -115,16 +132,18 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             known = entry.data.get(CONF_GENERATION)
             generation, error = await self._async_sign_in(entry.data[CONF_URL], credentials, known)
             if error is None:
-                return self.async_update_reload_and_abort(
-                    entry, data_updates={CONF_DIGEST: credentials.digest, CONF_GENERATION: generation}
-                )
+                changes = {CONF_DIGEST: credentials.digest, CONF_GENERATION: generation}
+                self._async_change(entry, changes, entry.unique_id)
+                return self.async_abort(reason="reauth_successful")
         return self._async_show(
             "reauth_confirm", vol.Schema({vol.Required(CONF_PASSWORD): _PASSWORD}), None, error, entry.data[CONF_EMAIL]
         )
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Change the password or the portal address of an account."""
+        """Change the password or the portal address of an account, or add one if the home has none."""
         entry = self._get_reconfigure_entry()
+        if CONF_URL not in entry.data:
+            return await self.async_step_account()
         email = entry.data.get(CONF_EMAIL)
         error = None
         if user_input is not None:
@@ -132,7 +151,8 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             portal, error = await self._async_try(user_input, credentials, entry.unique_id)
             if error is None:
                 secret = {} if credentials is None else {CONF_DIGEST: credentials.digest}
-                return self.async_update_reload_and_abort(entry, unique_id=self.unique_id, data_updates=portal | secret)
+                self._async_change(entry, portal | secret, self.unique_id)
+                return self.async_abort(reason="reconfigure_successful")
         schema = (
             _PORTAL if email is None else vol.Schema({vol.Required(CONF_PASSWORD): _PASSWORD}).extend(_PORTAL.schema)
         )
@@ -145,6 +165,22 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
     def async_get_options_flow(config_entry: MtecConfigEntry) -> MtecOptionsFlow:
         """Return the options flow."""
         return MtecOptionsFlow()
+
+    @classmethod
+    @callback
+    @override
+    def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
+        """Return what can be added to a home."""
+        return {SUBENTRY_INVERTER: InverterSubentryFlow}
+
+    @callback
+    def _async_change(self, entry: ConfigEntry, changes: Mapping[str, Any], unique_id: str | None) -> None:
+        """Change what is stored of an account, and load it with that.
+
+        Even if nothing is changed, as the account does not try again if the portal has refused the login.
+        """
+        self.hass.config_entries.async_update_entry(entry, data={**entry.data, **changes}, unique_id=unique_id)
+        self.hass.config_entries.async_schedule_reload(entry.entry_id)
 
     def _async_show(
         self, step: str, schema: vol.Schema, user_input: dict[str, Any] | None, error: str | None, email: str = ""
@@ -184,11 +220,27 @@ class MtecConfigFlow(ConfigFlow, domain=DOMAIN):
             try:
                 await client.sign_in()
                 stations = await client.stations()
+                if self.source == SOURCE_USER:
+                    self._home = await self._async_home_with(client, stations)
             except SourceError as error:
                 return None, error_key(error)
         taken = {entry.title for entry in self._async_current_entries()}
         self._title = title_of([station.name for station in stations], taken)
         return client.api_version, None if stations else "no_stations"
+
+    async def _async_home_with(self, client: Client, stations: Sequence[Station]) -> ConfigEntry | None:
+        """Return the home that began with an inverter of these stations, None if there is none. Raises SourceError."""
+        homes = {
+            subentry.unique_id: entry
+            for entry, subentry in inverters_in_network(self.hass)
+            if CONF_URL not in entry.data
+        }
+        # Usually there is no such home, and no need to list the inverters.
+        for station in stations if homes else ():
+            for inverter in await client.inverters(station.id):
+                if inverter.serial_number in homes:
+                    return homes[inverter.serial_number]
+        return None
 
 
 def _portal_url(typed: str) -> str | None:

@@ -34,3 +34,26 @@ DAILY_ENERGIES_INTERVAL: Final = timedelta(minutes=5)
 
 GRACE_POLLS: Final = 3
 """Number of polls in a row that something may fail and keep its last data."""
+
+FALLBACK_INTERVAL: Final = timedelta(minutes=5)
+"""Interval at which the portal is asked for what is read in the home network too."""
+
+SHORTEST_NETWORK_INTERVAL: Final = timedelta(seconds=5)
+LONGEST_NETWORK_INTERVAL: Final = timedelta(minutes=5)
+NETWORK_INTERVAL: Final = timedelta(seconds=10)
+"""Interval at which an inverter in the home network is read."""
+
+SUBENTRY_INVERTER: Final = "inverter"
+"""The type of the subentries that are inverters in the home network. Their unique id is the serial number."""
+
+CONF_FRAMING: Final = "framing"
+"""How requests to an inverter are framed: a value of `Framing`."""
+
+CONF_UNIT_ID: Final = "unit_id"
+CONF_SERIAL_NUMBER: Final = "serial_number"
+CONF_FIRMWARE: Final = "firmware"
+CONF_RATED_POWER: Final = "rated_power"
+"""The rated power of an inverter in W."""
+
+CONF_RELEASE: Final = "release"
+"""Whether the connection to an inverter is given up between two reads, so that another client can have it."""

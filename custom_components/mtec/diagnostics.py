@@ -11,10 +11,13 @@ from homeassistant.loader import async_get_integration
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
-from .account import Account, MtecConfigEntry
+from .account import Account
 from .const import CONF_DIGEST, CONF_IGNORED_STATIONS, DOMAIN
 from .coordinator import MtecCoordinator
-from .models import Station
+from .devices import is_inverter
+from .home import Home, MtecConfigEntry
+from .models import Inverter, Station
+from .network import NetworkInverter
 from .portal import PORTAL_URL
 from .portal.redaction import Redactor, Shown
 from .portal.request_log import LastAnswer, LastError, RequestLog
@@ -47,14 +50,15 @@ async def _async_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry, is_wan
         (hass.config.location_name, "home"),
     ):
         redactor.learn(private, pseudonym)
-    if entry.data[CONF_URL] != PORTAL_URL:
-        redactor.learn(entry.data[CONF_URL], "portal")
-        redactor.learn(URL(entry.data[CONF_URL]).authority, "portal")
-        redactor.learn(URL(entry.data[CONF_URL]).host, "portal")
-    # An account that was never set up since the start has no runtime data.
-    account: Account | None = getattr(entry, "runtime_data", None)
-    if account is not None:
-        _learn(account, redactor)
+    url = entry.data.get(CONF_URL, PORTAL_URL)
+    if url != PORTAL_URL:
+        redactor.learn(url, "portal")
+        redactor.learn(URL(url).authority, "portal")
+        redactor.learn(URL(url).host, "portal")
+    # A home that was never set up since the start has no runtime data.
+    home: Home | None = getattr(entry, "runtime_data", None)
+    if home is not None:
+        _learn(home, redactor)
     _learn_others(hass, entry, redactor)
     return {
         "versions": versions,
@@ -66,7 +70,8 @@ async def _async_diagnostics(hass: HomeAssistant, entry: MtecConfigEntry, is_wan
             }
         )
         | {"data": redactor.redact_answer(_data(entry)), "options": redactor.redact_answer(entry.options)},
-        **({} if account is None else _account(account, redactor, is_wanted)),
+        **(_account(home, redactor, is_wanted) if isinstance(home, Account) else {}),
+        **({} if home is None else {"network": _network(home, redactor, is_wanted)}),
     }
 
 
@@ -75,13 +80,17 @@ def _data(entry: MtecConfigEntry) -> dict[str, Any]:
     return {key: Shown(value) if value == PORTAL_URL else value for key, value in entry.data.items()}
 
 
-def _learn(account: Account, redactor: Redactor) -> None:
+def _learn(home: Home, redactor: Redactor) -> None:
     """Replace the names and ids of stations and inverters by numbers in the order of the portal."""
-    for station in account.stations.values():
+    device_ids = home.client.device_ids if isinstance(home, Account) else {}
+    for station in home.stations.values():
         redactor.station(station)
-    for inverter in account.data.inverters.values():
+    for inverter in home.data.inverters.values():
         pseudonym = redactor.inverter(inverter)
-        redactor.learn(account.client.device_ids.get(inverter.serial_number), f"id-of-{pseudonym}")
+        redactor.learn(device_ids.get(inverter.serial_number), f"id-of-{pseudonym}")
+    for network in home.network.values():
+        pseudonym = redactor.inverter(Inverter(name=network.name, serial_number=network.id, model=None))
+        redactor.learn(network.host, f"host-of-{pseudonym}")
 
 
 def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redactor: Redactor) -> None:
@@ -89,7 +98,7 @@ def _learn_others(hass: HomeAssistant, entry: MtecConfigEntry, redactor: Redacto
     for id_, name in entry.options.get(CONF_IGNORED_STATIONS, {}).items():
         redactor.station(Station(id=id_, name=name))
     for device in dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id):
-        kind = "station" if device.via_device_id is None else "inverter"
+        kind = "inverter" if is_inverter(device) else "station"
         for _, id_ in device.identifiers:
             pseudonym = redactor.pseudonym(kind, id_)
             redactor.learn(device.name, f"name-of-{pseudonym}")
@@ -100,7 +109,7 @@ def _account(account: Account, redactor: Redactor, is_wanted: IsWanted) -> dict[
     """Return what an account knows, with those stations and inverters that are wanted."""
     client = account.client
     stations = {id_: id_ for id_ in account.stations}
-    inverters = {id_: inverter.station_id for id_, inverter in account.data.inverters.items()}
+    inverters = {id_: inverter.station_id or "" for id_, inverter in account.data.inverters.items()}
     station_ids = {id_: station_id for id_, station_id in (stations | inverters).items() if is_wanted(id_, station_id)}
     unwanted = {
         name
@@ -136,6 +145,34 @@ def _account(account: Account, redactor: Redactor, is_wanted: IsWanted) -> dict[
         "answers": [
             _answer(answer, redactor) for answer in client.request_log.answers if not _is_about(answer, unwanted)
         ],
+    }
+
+
+def _network(home: Home, redactor: Redactor, is_wanted: IsWanted) -> list[dict[str, Any]]:
+    """Return what is known of the inverters in the network that are wanted."""
+    stations = {id_: inverter.station_id or "" for id_, inverter in home.data.inverters.items()}
+    return [
+        _coordinator(network, stations[id_], redactor) | {"link": _link(network), "read": _read(network, redactor)}
+        for id_, network in home.network.items()
+        if is_wanted(id_, stations[id_])
+    ]
+
+
+def _link(network: NetworkInverter) -> dict[str, Any]:
+    return asdict(network.link) | {"interval": network.chosen_interval.total_seconds()}
+
+
+def _read(network: NetworkInverter, redactor: Redactor) -> dict[str, Any]:
+    """Return who is expected and who answered, and how often values were dropped."""
+    inverter, identity = network.inverter, network.identity
+    return {
+        "serial_number": redactor.redact_data(identity.serial_number),
+        "answered": redactor.redact_data(None if inverter is None else inverter.serial_number),
+        "is_other": inverter is not None and inverter.serial_number not in {None, identity.serial_number},
+        "model": identity.model,
+        "firmware": identity.firmware,
+        "rated_power": identity.rated_power,
+        "dropped": {} if inverter is None else dict(inverter.dropped),
     }
 
 

@@ -11,12 +11,12 @@ from homeassistant.core import callback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoredExtraData, RestoreEntity
 from homeassistant.util import dt as dt_util
 
-from .account import Account
 from .coordinator import MtecCoordinator
 from .counter import Counter, ResetCycle
 from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_dated_readings, is_supported
 from .entity import Discovery, MtecEntity, MtecEntityDescription
 from .history.healing import fills_gaps
+from .home import Home
 from .models import Energies, InverterReading, StationReading
 
 _MADE_UP_IN_TIME: Final = timedelta(minutes=20)
@@ -75,13 +75,13 @@ _INVERTER_COUNTERS: dict[str, Callable[[Energies], float | None]] = {
 
 
 def _today(key: str, value_fn: Callable[[Energies], float | None]) -> MtecEnergyDescription[InverterReading]:
-    """Return an energy of an inverter today, disabled by default because its station has the same."""
+    """Return an energy of an inverter today, which its station has too."""
     return energy(
         f"{key}_today",
         ResetCycle.DAY,
         lambda reading: value_fn(reading.today),
         measured_fn=lambda reading: reading.measured,
-        entity_registry_enabled_default=False,
+        in_station=True,
     )
 
 
@@ -101,14 +101,15 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
 
     def __init__(
         self,
-        account: Account,
+        home: Home,
         coordinator: MtecCoordinator[DataT],
         description: MtecEnergyDescription[DataT],
         daily_energies: MtecCoordinator[DailyEnergies] | None = None,
     ) -> None:
         self._daily_energies = daily_energies
         self._counter = Counter(cycle=description.cycle)
-        super().__init__(account, coordinator, description, () if daily_energies is None else (daily_energies,))
+        self._fetched_at = coordinator.fetched_at
+        super().__init__(home, coordinator, description, () if daily_energies is None else (daily_energies,))
         self._shown_at: datetime | None = None
         self._added_at = dt_util.utcnow()
 
@@ -144,11 +145,15 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        # If the daily energies are due in this poll, they come first: they tell of which day they are.
-        if self._daily_energies is None or not self._daily_energies.is_due:
-            super()._handle_coordinator_update()
-        elif not self.coordinator.last_update_success:
+        daily, fetched_at = self._daily_energies, self.coordinator.fetched_at
+        is_live_alone = self.coordinator.has_preferred and fetched_at == self._fetched_at
+        self._fetched_at = fetched_at
+        if daily is not None and (is_live_alone or not self.coordinator.last_update_success):
+            # What a station takes from its inverters in the network has no energies.
             self._write_if_changed()
+        elif daily is None or not daily.is_due:
+            # If the daily energies are due in this poll, they come first: they tell of which day they are.
+            super()._handle_coordinator_update()
 
     @callback
     @override
@@ -210,10 +215,10 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
             return False
         midnight = datetime.combine(day + timedelta(days=1), time(), dt_util.get_default_time_zone())
         # Rarely polled it is shown all the same.
-        was_away = shown < midnight - timedelta(hours=1) - self._account.interval
+        was_away = shown < midnight - timedelta(hours=1) - self._home.interval
         # A start so soon after midnight writes the row of the last hour as if Home Assistant had been on.
         has_gap = not midnight <= self._added_at < midnight + _MADE_UP_IN_TIME
-        return was_away and has_gap and fills_gaps(self.hass, self._account.config_entry, self.entity_id)
+        return was_away and has_gap and fills_gaps(self.hass, self._home.config_entry, self.entity_id)
 
 
 def _is_supported(
@@ -239,11 +244,11 @@ def _is_supported(
 
 def discover_energies(discovery: Discovery) -> Iterator[MtecEnergySensor[Any]]:
     """Yield the energy sensors that a station or an inverter supports and does not have yet."""
-    account, id_ = discovery.account, discovery.id
+    home, id_ = discovery.home, discovery.id
     descriptions: tuple[MtecEnergyDescription[Any], ...] = STATION_ENERGIES
-    live: MtecCoordinator[Any] | None = account.station_readings.get(id_)
+    live: MtecCoordinator[Any] | None = home.station_readings.get(id_)
     if live is None:
-        descriptions, live = INVERTER_ENERGIES, account.inverter_readings[id_]
-    daily = account.daily_energies.get(id_)
+        descriptions, live = INVERTER_ENERGIES, home.inverter_readings[id_]
+    daily = home.daily_energies.get(id_)
     for description in discovery.new(descriptions, lambda each: _is_supported(each, live, daily)):
-        yield MtecEnergySensor(account, live, description, daily)
+        yield MtecEnergySensor(home, live, description, daily)

@@ -11,18 +11,22 @@ from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
-from .account import Account, MtecConfigEntry
 from .const import GRACE_POLLS
 from .coordinator import MtecCoordinator
 from .devices import async_inverter_device_info, async_station_device_info
+from .home import Home, MtecConfigEntry
 
 
 @dataclass(frozen=True, kw_only=True)
 class MtecEntityDescription[DataT](EntityDescription):
-    """An entity whose `value_fn` returns its value from a reading. `number` is the number of its phase or PV string."""
+    """An entity whose `value_fn` returns its value from a reading. `number` is the number of its phase or PV string.
+
+    `in_station` is whether the station of an inverter has the same. If there is one, it is disabled by default.
+    """
 
     value_fn: Callable[[DataT], Any]
     number: int | None = None
+    in_station: bool = False
 
 
 class MtecEntity[DataT](CoordinatorEntity[MtecCoordinator[DataT]]):
@@ -33,20 +37,22 @@ class MtecEntity[DataT](CoordinatorEntity[MtecCoordinator[DataT]]):
 
     def __init__(
         self,
-        account: Account,
+        home: Home,
         coordinator: MtecCoordinator[DataT],
         description: MtecEntityDescription[DataT],
         others: Iterable[MtecCoordinator[Any]] = (),
     ) -> None:
         super().__init__(coordinator)
         self.entity_description = description
-        self._account = account
+        self._home = home
         self._others = tuple(others)
         self.value: Any = None
         self._polls_without = 0
         self._written: object = None
         self._attr_unique_id = f"{coordinator.id}_{description.key}"
-        self._attr_device_info = _device_info(account, coordinator.id)
+        self._attr_device_info = _device_info(home, coordinator.id)
+        if description.in_station:
+            self._attr_entity_registry_enabled_default = home.station_of(coordinator.id) is None
         if description.number is not None:
             self._attr_translation_placeholders = {"number": str(description.number)}
 
@@ -61,7 +67,7 @@ class MtecEntity[DataT](CoordinatorEntity[MtecCoordinator[DataT]]):
     @override
     async def async_update(self) -> None:
         """Poll the account: its request budget and its time limit are those of a whole poll."""
-        await self._account.async_request_refresh()
+        await self._home.async_request_refresh()
 
     @callback
     @override
@@ -98,18 +104,18 @@ class MtecEntity[DataT](CoordinatorEntity[MtecCoordinator[DataT]]):
 
 
 @callback
-def _device_info(account: Account, id_: str) -> DeviceInfo:
-    entry = account.config_entry
-    if (inverter := account.data.inverters.get(id_)) is not None:
-        return async_inverter_device_info(account.hass, entry, inverter.station_id, inverter)
-    return async_station_device_info(entry, account.stations[id_])
+def _device_info(home: Home, id_: str) -> DeviceInfo:
+    entry = home.config_entry
+    if (inverter := home.data.inverters.get(id_)) is not None:
+        return async_inverter_device_info(home.hass, entry, inverter.station_id, inverter)
+    return async_station_device_info(entry, home.stations[id_])
 
 
 @dataclass(slots=True)
 class Discovery:
     """Finds what the hardware of a station or an inverter supports. `known` are the keys of its entities so far."""
 
-    account: Account
+    home: Home
     id: str
     known: set[str] = field(default_factory=set)
 
@@ -137,25 +143,25 @@ def async_add_supported(
     discover: Callable[[Discovery], Iterator[MtecEntity[Any]]],
 ) -> None:
     """Add the entities that `discover` yields for a station or an inverter, now and after each of its updates."""
-    account = entry.runtime_data
+    home = entry.runtime_data
     followed: set[MtecCoordinator[Any]] = set()
     discoveries: dict[MtecCoordinator[Any], Discovery] = {}
 
     @callback
     def add_new(coordinator: MtecCoordinator[Any]) -> None:
         # A station or inverter whose device was removed has another coordinator when it is listed again.
-        if (live := account.live_coordinator(coordinator.id)) is not None:
-            discovery = discoveries.setdefault(live, Discovery(account, live.id))
+        if (live := home.live_coordinator(coordinator.id)) is not None:
+            discovery = discoveries.setdefault(live, Discovery(home, live.id))
             if new := [*discover(discovery)]:
                 async_add_entities(new)
 
     @callback
     def follow_new() -> None:
-        for coordinator in account.in_turn():
+        for coordinator in home.in_turn():
             if coordinator not in followed:
                 followed.add(coordinator)
                 entry.async_on_unload(coordinator.async_add_listener(partial(add_new, coordinator)))
                 add_new(coordinator)
 
     follow_new()
-    entry.async_on_unload(account.async_add_listener(follow_new))
+    entry.async_on_unload(home.async_add_listener(follow_new))

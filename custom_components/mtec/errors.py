@@ -7,6 +7,13 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.update_coordinator import UpdateFailed
 
 from .const import DOMAIN
+from .local.errors import (
+    ConnectionClosedError,
+    ConnectionHeldError,
+    NotAnInverterError,
+    OtherInverterError,
+    UnsupportedHardwareError,
+)
 from .sources import AuthenticationError, BusyError, ResponseError, SourceConnectionError, SourceError
 
 EXCEPTION_KEYS: Final[Mapping[type[SourceError], str]] = {
@@ -24,6 +31,23 @@ FORM_KEYS: Final[Mapping[type[SourceError], str]] = {
     ResponseError: "invalid_response",
 }
 """Translation keys below `config.error`, by class of error."""
+
+INVERTER_FORM_KEYS: Final[Mapping[type[Exception], str]] = {
+    OtherInverterError: "other_inverter",
+    UnsupportedHardwareError: "unsupported_hardware",
+    NotAnInverterError: "not_an_inverter",
+    ConnectionHeldError: "connection_held",
+    ConnectionClosedError: "connection_held",
+    SourceConnectionError: "no_answer",
+    BusyError: "inverter_busy",
+    ResponseError: "not_an_inverter",
+    HomeAssistantError: "address_in_use",
+    ValueError: "invalid_host",
+}
+"""Translation keys of forms for an inverter in the network, by class of error, the special ones first.
+
+A HomeAssistantError is that of the Modbus integration, a ValueError says that something is no host.
+"""
 
 
 def _class(error: SourceError) -> type[SourceError]:
@@ -53,6 +77,11 @@ def update_failed(error: SourceError | None) -> UpdateFailed:
 def error_key(error: SourceError) -> str:
     """Return the key of the text that a config flow shows for a source error."""
     return FORM_KEYS[_class(error)]
+
+
+def inverter_error_key(error: Exception) -> str:
+    """Return the key of the text that a dialog shows if an inverter was searched in the network."""
+    return next(key for class_, key in INVERTER_FORM_KEYS.items() if isinstance(error, class_))
 
 
 def validation_error(key: str, **placeholders: str) -> ServiceValidationError:

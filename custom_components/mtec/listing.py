@@ -1,17 +1,25 @@
 """The stations and inverters that an account follows, as its source lists them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
 
 from .const import CONF_IGNORED_STATIONS, GRACE_POLLS, LOGGER, LOOKUP_INTERVAL
 from .coordinator import is_over
-from .devices import async_create_stations, async_remove_devices, async_with_known_name
+from .devices import (
+    async_create_stations,
+    async_remove_devices,
+    async_station_id,
+    async_with_known_name,
+    is_inverter,
+    own_id,
+)
 from .inverter_ids import InverterIds
 from .issues import NO_STATIONS, async_note
 from .missing_devices import MissingDevices
@@ -26,9 +34,9 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedInverter(Inverter):
-    """An inverter and the id of its station."""
+    """An inverter and the id of its station, None if it is in no station that the portal lists."""
 
-    station_id: str
+    station_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +52,30 @@ class Listing:
         return {*self.stations, *self.inverters}
 
 
+@callback
+def async_known_listing(hass: HomeAssistant, entry_id: str) -> Listing:
+    """Return the stations and inverters that an entry has devices of, as they were listed last."""
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry_id)
+    names = {own_id(device): device.name or own_id(device) for device in devices}
+    return Listing(
+        stations={
+            own_id(each): Station(id=own_id(each), name=names[own_id(each)])
+            for each in devices
+            if not is_inverter(each)
+        },
+        inverters={
+            own_id(each): ListedInverter(
+                name=names[own_id(each)],
+                serial_number=own_id(each),
+                model=each.model,
+                station_id=async_station_id(hass, entry_id, own_id(each)),
+            )
+            for each in devices
+            if is_inverter(each)
+        },
+    )
+
+
 class ListingSource(LiveSource, Protocol):
     """A source that may know an inverter by another id than its serial number."""
 
@@ -56,6 +88,7 @@ class Lister:
     """Lists the stations and inverters every hour, and at the next poll again if something is missing.
 
     `forget` is called with the id of each device that is removed because it has been missing for too long.
+    `kept` are ids that are never missing.
     """
 
     def __init__(
@@ -68,6 +101,7 @@ class Lister:
         errors: UnexpectedErrorLog,
         missing_devices: MissingDevices,
         forget: Callable[[str], None],
+        kept: Collection[str] = (),
     ) -> None:
         self._hass = hass
         self._entry = entry
@@ -76,6 +110,7 @@ class Lister:
         self._errors = errors
         self._missing_devices = missing_devices
         self._forget = forget
+        self._kept = kept
         self._inverter_ids = InverterIds(hass, entry)
         self._inverters_asked_at: dict[str, datetime] = {}
         self._owners: dict[str, str] = {}
@@ -232,9 +267,9 @@ class Lister:
     @callback
     def _async_remove_missing(self, found: Listing) -> None:
         """Remove devices that have not been listed for long. An empty list of inverters does not count."""
-        with_inverters = {inverter.station_id for inverter in found.inverters.values()}
+        with_inverters = {inverter.station_id for inverter in found.inverters.values() if inverter.station_id}
         for id_ in self._missing_devices.async_update(
-            listed=found.ids, without_inverters=found.stations.keys() - with_inverters
+            listed=found.ids.union(self._kept), without_inverters=found.stations.keys() - with_inverters
         ):
             self._forget(id_)
 

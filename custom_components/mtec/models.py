@@ -84,6 +84,46 @@ class BatteryMode(StrEnum):
     CHARGING = "charging"
 
 
+class Fault(StrEnum):
+    """A fault of an inverter, or none."""
+
+    NONE = "none"
+    MAINS_LOST = "mains_lost"
+    GRID_VOLTAGE = "grid_voltage"
+    GRID_FREQUENCY = "grid_frequency"
+    DC_INJECTION = "dc_injection"
+    INSULATION = "insulation"
+    RESIDUAL_CURRENT = "residual_current"
+    PV_OVER_VOLTAGE = "pv_over_voltage"
+    BUS_VOLTAGE = "bus_voltage"
+    OVER_TEMPERATURE = "over_temperature"
+    SPI = "spi"
+    MEMORY = "memory"
+    RESIDUAL_CURRENT_DEVICE = "residual_current_device"
+    AC_TRANSDUCER = "ac_transducer"
+    RELAY = "relay"
+    INTERNAL_FAN = "internal_fan"
+    EXTERNAL_FAN = "external_fan"
+    BUS_HARDWARE = "bus_hardware"
+    PV_POWER_LOW = "pv_power_low"
+    BATTERY_VOLTAGE = "battery_voltage"
+    BACKUP_VOLTAGE = "backup_voltage"
+    BUS_VOLTAGE_LOW = "bus_voltage_low"
+    SYSTEM_HARDWARE = "system_hardware"
+    BACKUP_OVER_POWER = "backup_over_power"
+    INVERTER_OVER_VOLTAGE = "inverter_over_voltage"
+    OVER_FREQUENCY = "over_frequency"
+    OVER_CURRENT = "over_current"
+    PHASE_ORDER = "phase_order"
+
+
+class ReadingSource(StrEnum):
+    """What a reading comes from: the inverter in the home network, or the portal."""
+
+    NETWORK = "network"
+    PORTAL = "portal"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatteryReading:
     """A battery now: W, V, A, °C, %. The limits are the currents its own electronics allow; a code of 0 is none."""
@@ -154,8 +194,8 @@ class InverterReading:
     It has the phases and backup phases (1 to 3) and the PV strings (from 1) that are there. `faults` and `warnings` are
     words of flags by their number from 1; 0 is none. `measured` is when the energies of today were measured.
 
-    `consumption_power` is what the household draws if no other inverter is behind the same meter. Like `grid_outage` it
-    is only known from the inverter itself.
+    `consumption_power` is what the household draws if no other inverter is behind the same meter. Like `grid_outage`
+    and `first_fault` it is only known from the inverter itself.
     """
 
     battery: BatteryReading
@@ -175,7 +215,9 @@ class InverterReading:
     total: Energies = Energies()
     faults: Mapping[int, int] = field(default_factory=dict)
     warnings: Mapping[int, int] = field(default_factory=dict)
+    first_fault: Fault | None = None
     measured: datetime | None = None
+    source: ReadingSource = ReadingSource.PORTAL
 
 
 class InverterMode(StrEnum):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from homeassistant.config_entries import ConfigFlowResult, OptionsFlowWithReload
-from homeassistant.const import CONF_SCAN_INTERVAL, UnitOfTime
+from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
+from homeassistant.const import CONF_SCAN_INTERVAL, CONF_URL, UnitOfTime
 from homeassistant.helpers.selector import (
     BooleanSelector,
     NumberSelector,
@@ -15,21 +15,23 @@ from homeassistant.helpers.selector import (
 )
 import voluptuous as vol
 
-from .account import Account, MtecConfigEntry
 from .const import CONF_FILL_GAPS, CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
+from .home import Home, MtecConfigEntry
 
 IMPORT_HISTORY = {"next_step_id": "import_history"}
 """The input with which the options flow starts an import of history."""
 
 
-class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
-    """Change the options of an account, or import its history."""
+class MtecOptionsFlow(ImportHistoryFlow, OptionsFlow):
+    """Change the options of an account, or import its history. A home without an account has neither."""
 
     config_entry: MtecConfigEntry
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the user choose between the settings and an import of history."""
+        if CONF_URL not in self.config_entry.data:
+            return self.async_abort(reason="no_account")
         if user_input == IMPORT_HISTORY:
             return await self.async_step_import_history()
         return self.async_show_menu(step_id="init", menu_options=["settings", "import_history"])
@@ -81,5 +83,5 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlowWithReload):
 
     def _station_names(self) -> dict[str, str]:
         """Return the names of the followed stations by id, none while the account is not loaded."""
-        account: Account | None = getattr(self.config_entry, "runtime_data", None)
-        return {} if account is None else {station.id: station.name for station in account.stations.values()}
+        home: Home | None = getattr(self.config_entry, "runtime_data", None)
+        return {} if home is None else {station.id: station.name for station in home.stations.values()}

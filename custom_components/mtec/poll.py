@@ -33,7 +33,7 @@ class Poll:
             else:
                 await self._async_refresh_in_turn(coordinator, started, is_first=number == 0)
         # A slow source is asked for the rest in the next poll. If it gave nothing at all, everything has failed.
-        if not any(each.read_at is not None and each.read_at >= started for each in coordinators):
+        if not any(each.fetched_at is not None and each.fetched_at >= started for each in coordinators):
             for coordinator in late:
                 await _async_refresh_if_due(coordinator)
 

@@ -7,9 +7,9 @@ from homeassistant.components.sensor import SensorEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .account import MtecConfigEntry
 from .energy_sensor import discover_energies
 from .entity import Discovery, MtecEntity, async_add_supported
+from .home import MtecConfigEntry
 from .sensor_descriptions import (
     DAILY_ENERGIES_SENSORS,
     STATION_SENSORS,
@@ -33,22 +33,22 @@ class MtecSensor[DataT](MtecEntity[DataT], SensorEntity):
 
 
 def _discover(discovery: Discovery) -> Iterator[MtecEntity[Any]]:
-    account, id_ = discovery.account, discovery.id
+    home, id_ = discovery.home, discovery.id
     yield from discover_energies(discovery)
-    if (inverter := account.inverter_readings.get(id_)) is not None:
+    if (inverter := home.inverter_readings.get(id_)) is not None:
         if (reading := inverter.reading) is not None:
             for inverter_description in discovery.with_value(inverter, inverter_sensors(reading)):
-                yield MtecSensor(account, inverter, inverter_description)
+                yield MtecSensor(home, inverter, inverter_description)
         return
-    station, energies = account.station_readings[id_], account.daily_energies[id_]
+    station, energies = home.station_readings[id_], home.daily_energies[id_]
     for description in discovery.with_value(station, STATION_SENSORS):
-        yield MtecSensor(account, station, description)
+        yield MtecSensor(home, station, description)
     for energies_description in discovery.with_value(energies, DAILY_ENERGIES_SENSORS):
-        yield MtecSensor(account, energies, energies_description)
+        yield MtecSensor(home, energies, energies_description)
 
 
 async def async_setup_entry(
     hass: HomeAssistant, entry: MtecConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback
 ) -> None:
-    """Set up the sensors of an account."""
+    """Set up the sensors of a home."""
     async_add_supported(entry, async_add_entities, _discover)

@@ -19,7 +19,17 @@ from homeassistant.const import (
 
 from .energies import DailyEnergies
 from .entity import MtecEntityDescription
-from .models import BackupReading, BatteryMode, InverterReading, PhaseReading, StationReading, StringReading, WorkStatus
+from .models import (
+    BackupReading,
+    BatteryMode,
+    Fault,
+    InverterReading,
+    PhaseReading,
+    ReadingSource,
+    StationReading,
+    StringReading,
+    WorkStatus,
+)
 
 _CURRENT = SensorDeviceClass.CURRENT
 _FREQUENCY = SensorDeviceClass.FREQUENCY
@@ -59,6 +69,7 @@ def _sensor[DataT](
     category: EntityCategory | None = None,
     enabled: bool = True,
     precision: int | None = None,
+    in_station: bool = False,
 ) -> MtecSensorDescription[DataT]:
     """Return a measurement. `number` is the number of its phase, PV string or other part."""
     unit, usual_precision = _KINDS[device_class]
@@ -73,6 +84,7 @@ def _sensor[DataT](
         entity_registry_enabled_default=enabled,
         value_fn=value_fn,
         number=number,
+        in_station=in_station,
     )
 
 
@@ -146,7 +158,10 @@ _INVERTER_SENSORS: tuple[MtecSensorDescription[InverterReading], ...] = (
     _sensor(_POWER, "inverter_power", lambda reading: reading.power),
     _sensor(_POWER, "pv_power", lambda reading: reading.pv_power),
     _sensor(_POWER, "grid_power", lambda reading: reading.grid_power),
+    _sensor(_POWER, "consumption_power", lambda reading: reading.consumption_power, in_station=True),
     _sensor(_POWER, "backup_power", lambda reading: reading.backup_power),
+    _enum("source", ReadingSource, lambda reading: reading.source),
+    _enum("first_fault", Fault, lambda reading: reading.first_fault),
     _diagnostic(_FREQUENCY, "grid_frequency", lambda reading: reading.grid_frequency),
     _enum("work_status", WorkStatus, lambda reading: reading.work_status),
     _sensor(_POWER, "battery_power", lambda reading: reading.battery.power),

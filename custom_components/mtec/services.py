@@ -12,7 +12,6 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
-from .account import MtecConfigEntry
 from .const import DOMAIN
 from .errors import validation_error
 from .export.exporter import UsageExport, range_error
@@ -20,6 +19,7 @@ from .export.table import DECIMALS, DELIMITERS, CsvFormat
 from .export.usage import RangeError, UsageQuery, UsageType
 from .history.importer import Resolution
 from .history.manager import async_import_history
+from .home import MtecConfigEntry
 from .models import Station
 
 ATTR_CONFIG_ENTRY: Final = "config_entry"
@@ -173,9 +173,10 @@ def _stations(hass: HomeAssistant, entry_id: str | None) -> list[_StationOfAccou
         if entry_id is None
         else [async_get_config_entry(hass, DOMAIN, entry_id)]
     )
-    if not entries:
+    accounts = [entry for entry in entries if entry.runtime_data.has_account]
+    if not accounts:
         raise validation_error("no_account")
-    stations = [(entry, station) for entry in entries for station in entry.runtime_data.stations.values()]
+    stations = [(entry, station) for entry in accounts for station in entry.runtime_data.stations.values()]
     if not stations:
         raise validation_error("no_station")
     return stations
@@ -201,6 +202,8 @@ def _station_of_device(hass: HomeAssistant, device_id: str, entry_id: str | None
     if device is None or not ids or entry_id not in {None, device.config_entry_id}:
         raise validation_error("unknown_device")
     entry: MtecConfigEntry = async_get_config_entry(hass, DOMAIN, device.config_entry_id)
+    if not entry.runtime_data.has_account:
+        raise validation_error("no_account")
     if (station := entry.runtime_data.station_of(ids[0])) is None:
         raise validation_error("unknown_device")
     return entry, station

@@ -87,9 +87,15 @@ class InverterControls(Protocol):
 
 
 def combine[ReadingT](primary: ReadingT, fallback: ReadingT) -> ReadingT:
-    """Return the primary reading, field by field with the value of the fallback where the primary has none."""
-    combined: ReadingT = _combined(primary, fallback)
-    return combined
+    """Return the primary reading, field by field with the value of the fallback where the primary has none.
+
+    Energies of today are those of one source if it reports when it measured them: the other may be of yesterday.
+    """
+    combined = _combined(primary, fallback)
+    if isinstance(primary, InverterReading) and primary.measured is not None:
+        combined = replace(combined, today=primary.today)
+    result: ReadingT = combined
+    return result
 
 
 def _combined(primary: Any, fallback: Any) -> Any:

@@ -13,7 +13,7 @@ class OutOfTimeError(SourceConnectionError):
     """The time limit of the poll ended before the source answered."""
 
     def __init__(self) -> None:
-        super().__init__("The portal did not answer within the time of a poll")
+        super().__init__("It did not answer within the time of a poll")
 
 
 class UnexpectedError(ResponseError):
@@ -25,7 +25,7 @@ class UnexpectedError(ResponseError):
     def __init__(self, error: Exception) -> None:
         self.kind = type(error).__name__
         self.trace = "".join(traceback.format_tb(error.__traceback__))
-        super().__init__(f"The portal's answer caused an unexpected error: {self.kind}")
+        super().__init__(f"The answer caused an unexpected error: {self.kind}")
 
 
 class TimeLimit:

@@ -17,9 +17,9 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
-from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.errors import homeassistant_error
+from custom_components.mtec.home import MtecConfigEntry
 from custom_components.mtec.models import Station
 from custom_components.mtec.sources import SourceError
 

@@ -10,8 +10,8 @@ from typing import Final
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
 
-from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import CONF_FILL_GAPS, DOMAIN, LOGGER
+from custom_components.mtec.home import MtecConfigEntry
 from custom_components.mtec.home_assistant_internals import Feature, is_recorded, is_supported
 from custom_components.mtec.models import CurvePoint, Station
 from custom_components.mtec.retry import Questions

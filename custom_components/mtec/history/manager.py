@@ -12,9 +12,9 @@ from homeassistant.helpers.storage import Store
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.json import JsonObjectType
 
-from custom_components.mtec.account import MtecConfigEntry
 from custom_components.mtec.const import DOMAIN, LOGGER
 from custom_components.mtec.errors import homeassistant_error
+from custom_components.mtec.home import MtecConfigEntry
 from custom_components.mtec.home_assistant_internals import Feature, NotSupportedError, check_supported, is_supported
 from custom_components.mtec.models import Station
 from custom_components.mtec.responses import days_with_more_recorded, days_without_data

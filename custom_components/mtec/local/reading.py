@@ -8,8 +8,10 @@ from custom_components.mtec.models import (
     BackupReading,
     BatteryReading,
     Energies,
+    Fault,
     InverterReading,
     PhaseReading,
+    ReadingSource,
     StringReading,
 )
 
@@ -18,7 +20,35 @@ _MAINS_LOST: Final = 1
 _PHASES: Final = (1, 2, 3)
 _TEMPERATURES: Final = (1, 2, 3, 4)
 _MOST_STRINGS: Final = 6
-_FAULTS: Final = (1, 2, 3)
+_FAULTS: Final[Mapping[int, Mapping[int, Fault]]] = {
+    1: dict(
+        enumerate(
+            (
+                *(Fault.MAINS_LOST, Fault.GRID_VOLTAGE, Fault.GRID_FREQUENCY, Fault.DC_INJECTION, Fault.INSULATION),
+                *(Fault.RESIDUAL_CURRENT, Fault.PV_OVER_VOLTAGE, Fault.BUS_VOLTAGE, Fault.OVER_TEMPERATURE),
+            )
+        )
+    ),
+    2: dict(
+        enumerate(
+            (
+                *(Fault.SPI, Fault.MEMORY, Fault.RESIDUAL_CURRENT_DEVICE, Fault.AC_TRANSDUCER, Fault.RELAY),
+                *(Fault.INTERNAL_FAN, Fault.EXTERNAL_FAN),
+            ),
+            start=1,
+        )
+    ),
+    3: dict(
+        enumerate(
+            (
+                *(Fault.BUS_HARDWARE, Fault.PV_POWER_LOW, Fault.BATTERY_VOLTAGE, Fault.BACKUP_VOLTAGE),
+                *(Fault.BUS_VOLTAGE_LOW, Fault.SYSTEM_HARDWARE, Fault.BACKUP_OVER_POWER),
+                *(Fault.INVERTER_OVER_VOLTAGE, Fault.OVER_FREQUENCY, Fault.OVER_CURRENT, Fault.PHASE_ORDER),
+            )
+        )
+    ),
+}
+"""The faults by the number of their word, and by their bit."""
 
 _OF_BATTERY: Final = ("battery_voltage", "state_of_charge")
 _OF_METER: Final = ("meter_power", "meter_import_total", "meter_export_total")
@@ -37,6 +67,7 @@ def inverter_reading(values: Values, energies: Values, *, phases: int | None, ti
     has_battery = any(values.get(name) != 0 for name in _OF_BATTERY)
     has_meter = any(values.get(name) != 0 for name in _OF_METER)
     grid_power = _negated(values.get("meter_power")) if has_meter else None
+    faults = _numbered(values, "faults", tuple(_FAULTS))
     numbers = range(1, (phases or _phases_in_use(values)) + 1)
     return InverterReading(
         battery=_battery(values) if has_battery else BatteryReading(),
@@ -54,8 +85,10 @@ def inverter_reading(values: Values, energies: Values, *, phases: int | None, ti
         backup_phases={number: backup for number in numbers if (backup := _backup(values, number)) != BackupReading()},
         today=_energies(energies, "today", has_battery=has_battery, has_meter=has_meter),
         total=_energies(energies, "total", has_battery=has_battery, has_meter=has_meter),
-        faults=_numbered(values, "faults", _FAULTS),
+        faults=faults,
+        first_fault=_first_fault(faults),
         measured=_aware(energies.get("clock"), time_zone),
+        source=ReadingSource.NETWORK,
     )
 
 
@@ -134,6 +167,16 @@ def _numbered(values: Values, name: str, numbers: tuple[int, ...]) -> dict[int, 
     """Return the known values of parts by the part's number."""
     found = {number: values.get(f"{name}_{number}") for number in numbers}
     return {number: value for number, value in found.items() if value is not None}
+
+
+def _first_fault(faults: Mapping[int, int]) -> Fault | None:
+    """Return the first fault that has a name, None if no word of faults is known."""
+    if not faults:
+        return None
+    present = (
+        fault for word, names in _FAULTS.items() for bit, fault in names.items() if faults.get(word, 0) >> bit & 1
+    )
+    return next(present, Fault.NONE)
 
 
 def _sum(*parts: float | None) -> float | None:
