@@ -481,15 +481,19 @@ def complaints(log: Path) -> list[str]:
 
 
 async def check_inverter(demo: Demo) -> list[str]:
-    """See that the house's inverter is read in the network. Return what is wrong."""
-    sources = {
-        state["entity_id"]: state["state"]
-        for state in await demo.command("get_states")
-        if state["entity_id"].endswith("_source") and state["state"] in ("network", "portal")
-    }
-    print(f"Sources: {', '.join(f'{entity_id} {source}' for entity_id, source in sorted(sources.items()))}.")
-    served = [entity_id for entity_id, source in sources.items() if source == "network"]
-    return [] if len(served) == 1 else [f"{len(served)} inverters instead of one are read in the network"]
+    """Wait until the house's inverter is read in the network, or time is up. Return what is wrong."""
+    deadline = time.monotonic() + VALUES_SECONDS
+    while True:
+        served = [
+            state["entity_id"]
+            for state in await demo.command("get_states")
+            if state["entity_id"].endswith("_source") and state["state"] == "network"
+        ]
+        if len(served) == 1:
+            return []
+        if time.monotonic() > deadline:
+            return [f"{len(served)} inverters instead of one are read in the network"]
+        await asyncio.sleep(1)
 
 
 async def check_export(demo: Demo, config: Path) -> list[str]:
@@ -534,10 +538,10 @@ async def check(*, history: bool) -> None:
             errors = await add_account(demo, "not this one")
             found = [] if errors == ["invalid_auth"] else [f"The set-up dialog says {errors} to a wrong password"]
             await add_inverter(demo)
+            found += await check_inverter(demo)
             entities = await wait_for_values(demo)
             entries = await demo.command("config_entries/get", domain=DOMAIN)
             version = (await demo.get("/api/config"))["version"]
-            found += await check_inverter(demo)
             found += await check_export(demo, folder / "config")
             found += await check_history(demo) if history else []
         heading = ("Device", "Entity", "Name", "State", "Unit")
