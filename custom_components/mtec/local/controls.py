@@ -26,9 +26,9 @@ from .registers import (
     SETTINGS,
     TOLD_POWER_STEP,
     BatteryLimits,
+    Block,
     Command,
     Mode,
-    SettingBlock,
 )
 
 BETWEEN_WRITES: Final = 1.0
@@ -56,7 +56,7 @@ class Controls:
         self._inverter = inverter
         self._clock = clock
         self._next_write = clock()
-        self._missing: set[type[SettingBlock]] = set()
+        self._missing: set[type[Block]] = set()
 
     @property
     def rated_power(self) -> float | None:
@@ -163,7 +163,7 @@ class Controls:
                 continue
         await self.set_mode(InverterMode.GENERAL)
 
-    async def _read_if_there(self, block: type[SettingBlock]) -> dict[str, int]:
+    async def _read_if_there(self, block: type[Block]) -> dict[str, int]:
         """Return the raw values of a block by name, nothing if this inverter does without it. Raises SourceError."""
         if block in self._missing:
             return {}
@@ -177,11 +177,11 @@ class Controls:
                 raise
             return {}
 
-    async def _get(self, block: type[SettingBlock], name: str) -> int:
+    async def _get(self, block: type[Block], name: str) -> int:
         raw: int = (await self._inverter.read(block))[name]
         return raw
 
-    async def _put(self, block: type[SettingBlock], name: str, raw: int, read_backs: int = _READ_BACKS) -> None:
+    async def _put(self, block: type[Block], name: str, raw: int, read_backs: int = _READ_BACKS) -> None:
         """Write a register if it is not so already, and return when it reads back. Raises SourceError."""
         if await self._get(block, name) == raw:
             return

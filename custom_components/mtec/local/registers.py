@@ -339,56 +339,61 @@ def _setting(address: int, *, signed: bool = False) -> NumberField[int]:
     return NumberField(address, signed=signed)
 
 
-class SettingBlock(Block):
-    """Settings that are read with one request, as raw numbers, and written one by one."""
-
-    register_ranges = tuple((start, start + length - 1) for start, length in _SETTING_CLUSTERS + _SETTINGS_BESIDE)
+SETTABLE: Final = _joined(_SETTING_CLUSTERS + _SETTINGS_BESIDE)
+"""The ranges that a request of settings may be in. They are read as raw numbers, and written one by one."""
 
 
-class Mode(SettingBlock):
+class Mode(Block):
     """The mode, one of MODES."""
 
+    register_ranges = SETTABLE
     mode = _setting(50000)
 
 
-class FeedingIn(SettingBlock):
+class FeedingIn(Block):
     """The limit of feeding in."""
 
+    register_ranges = SETTABLE
     is_feed_in_limited = _setting(25100)
     feed_in_limit = _setting(25103)
 
 
-class DrawingIsLimited(SettingBlock):
+class DrawingIsLimited(Block):
     """Whether drawing is limited."""
 
+    register_ranges = SETTABLE
     is_drawing_limited = _setting(50007)
 
 
-class DrawingLimit(SettingBlock):
+class DrawingLimit(Block):
     """The limit of drawing. Its address follows that of the switch, but for one register that nobody names."""
 
+    register_ranges = SETTABLE
     drawing_limit = _setting(50009)
 
 
-class Reserves(SettingBlock):
+class Reserves(Block):
     """The states of charge that the battery keeps."""
 
+    register_ranges = SETTABLE
     has_reserve_on_grid = _setting(52502)
     reserve_on_grid = _setting(52503)
     has_reserve_off_grid = _setting(52504)
     reserve_off_grid = _setting(52505)
 
 
-class CurrentLimits(SettingBlock):
+class CurrentLimits(Block):
     """The limits of the battery's currents that a person chooses."""
 
+    register_ranges = SETTABLE
     most_charge_current = _setting(52601)
     most_discharge_current = _setting(52603)
 
 
-class Command(SettingBlock):
+class Command(Block):
     """What the battery is told while the mode is that of a command. Negative charges and draws."""
 
+    register_ranges = SETTABLE
     told_power = _setting(50207, signed=True)
     most_output = _setting(50208, signed=True)
     most_input = _setting(50209, signed=True)
@@ -415,7 +420,7 @@ MODES: Final[Mapping[InverterMode, int]] = {
 class Setting:
     """A setting that can be written: the block it is in, its range and its step. The raw value is it times `scale`."""
 
-    block: type[SettingBlock]
+    block: type[Block]
     lowest: float
     highest: float
     step: float = 1.0
@@ -432,7 +437,7 @@ class Setting:
 _SAME_STEP: Final = 1e-6
 
 
-def _switch(block: type[SettingBlock]) -> Setting:
+def _switch(block: type[Block]) -> Setting:
     return Setting(block=block, lowest=0, highest=1, scale=1)
 
 
@@ -450,7 +455,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
 }
 """The settings but for the mode, by their names in InverterSettings, where a switch is a bool."""
 
-DISPENSABLE_SETTINGS: Final[frozenset[type[SettingBlock]]] = frozenset({DrawingIsLimited, DrawingLimit})
+DISPENSABLE_SETTINGS: Final[frozenset[type[Block]]] = frozenset({DrawingIsLimited, DrawingLimit})
 """What an inverter may not know: done without then."""
 
 MOVING: Final[tuple[type[Block], ...]] = (Status, Grid, Strings, StringPowers, Flows, BatteryState)
