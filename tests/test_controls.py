@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from modbus_connection.tmodbus import ModbusConnection
 import pytest
@@ -258,7 +259,7 @@ async def test_at_most_one_write_a_second(simulator: InverterSimulator, controls
     await controls.command(-1500)
     await controls.leave()
     assert len(waiting.at_writes) == len(simulator.writes) == 8
-    gaps = [later - earlier for earlier, later in zip(waiting.at_writes, waiting.at_writes[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(waiting.at_writes)]
     assert min(gaps) >= 1
 
 

@@ -123,20 +123,24 @@ def _check_state_of_charge(settings: SettingsCoordinator, kind: CommandKind, unt
 
 async def _async_settings(call: ServiceCall) -> SettingsCoordinator:
     """Return the settings of the inverter that an action is for. Raises ServiceValidationError or Unauthorized."""
-    loaded = call.hass.config_entries.async_loaded_entries(DOMAIN)
-    found: list[SettingsCoordinator] = [
-        settings for entry in loaded for settings in entry.runtime_data.settings.values()
-    ]
+    found = _loaded_settings(call.hass)
     if device_id := call.data.get(ATTR_DEVICE):
         device = dr.async_get(call.hass).async_get(device_id)
-        ids = set() if device is None else {id_ for domain, id_ in device.identifiers if domain == DOMAIN}
-        found = [settings for settings in found if settings.id in ids]
+        identifiers = set() if device is None else device.identifiers
+        found = [settings for settings in found if (DOMAIN, settings.id) in identifiers]
     if not found:
         raise validation_error("no_settings")
     if len(found) > 1:
         raise validation_error("several_inverters")
     await _async_check_permission(call, found[0])
     return found[0]
+
+
+@callback
+def _loaded_settings(hass: HomeAssistant) -> list[SettingsCoordinator]:
+    """Return the settings of all inverters that have them switched on and are loaded."""
+    entries = hass.config_entries.async_loaded_entries(DOMAIN)
+    return [settings for entry in entries for settings in entry.runtime_data.settings.values()]
 
 
 async def _async_check_permission(call: ServiceCall, settings: SettingsCoordinator) -> None:

@@ -61,7 +61,6 @@ REFUSAL_KEYS: Final[Mapping[int | None, str]] = {
 """Translation keys below `exceptions` for a refused write, by the code of the Modbus exception."""
 
 CONTROL_KEYS: Final[Mapping[type[SourceError], str]] = {
-    InvalidSettingError: "setting_out_of_range",
     NotTakenError: "write_not_taken",
     OtherInverterError: "other_inverter_answers",
     UnsupportedHardwareError: "hardware_not_proven",
@@ -94,9 +93,10 @@ def control_error(error: SourceError) -> HomeAssistantError:
             translation_key=REFUSAL_KEYS.get(error.code, "write_refused"),
             translation_placeholders={"code": "?" if error.code is None else str(error.code)},
         )
+    if isinstance(error, InvalidSettingError):
+        return validation_error("setting_out_of_range", error=str(error))
     class_ = next(class_ for class_ in CONTROL_KEYS if isinstance(error, class_))
-    kind = ServiceValidationError if class_ is InvalidSettingError else HomeAssistantError
-    return kind(
+    return HomeAssistantError(
         translation_domain=DOMAIN,
         translation_key=CONTROL_KEYS[class_],
         translation_placeholders={"error": str(error)},
