@@ -15,7 +15,7 @@ from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.mtec import network
+from custom_components.mtec import battery_commands, network
 from custom_components.mtec.const import (
     CONF_FRAMING,
     CONF_RATED_POWER,
@@ -42,7 +42,8 @@ def let_time_pass_by_waiting(freezer: FrozenDateTimeFactory, monkeypatch: pytest
         await asyncio.sleep(0)
 
     monkeypatch.setattr(controls, "sleep", sleep)
-    monkeypatch.setattr(network, "TIMING", Timing(spacing=0))
+    for module in (network, battery_commands):
+        monkeypatch.setattr(module, "TIMING", Timing(spacing=0))
 
 
 def inverter_subentry(inverter: InverterSimulator, *, settings: bool = True) -> ConfigSubentryData:
@@ -140,5 +141,6 @@ async def inverter_home(
         await home.set_up()
         yield home
         await home.settle()
-        await hass.config_entries.async_unload(entry.entry_id)
+        if hass.config_entries.async_get_entry(entry.entry_id) is not None:
+            await hass.config_entries.async_unload(entry.entry_id)
         await home.settle()

@@ -6,7 +6,7 @@ first register is written, and forgotten only after the inverter was read to be 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -142,7 +142,8 @@ class BatteryCommands:
         self._timers: dict[str, CALLBACK_TYPE] = {}
         self._unsubscribe: dict[str, CALLBACK_TYPE] = {}
         self._failing_since: dict[str, datetime] = {}
-        self._listeners: defaultdict[str, set[CALLBACK_TYPE]] = defaultdict(set)
+        self._listeners: defaultdict[str, dict[CALLBACK_TYPE, None]] = defaultdict(dict)
+        self._left_in: dict[str, InverterMode | None] = {}
         self._is_stopping = False
 
     async def async_load(self) -> None:
@@ -171,10 +172,17 @@ class BatteryCommands:
         return set(self._seen_modes.get(serial_number, ()))
 
     @callback
-    def async_listen(self, serial_number: str, update: CALLBACK_TYPE) -> CALLBACK_TYPE:
+    def async_listen(self, serial_number: str, update: CALLBACK_TYPE) -> Callable[[], Any]:
         """Call `update` when the command to the battery of an inverter changes."""
-        self._listeners[serial_number].add(update)
-        return lambda: self._listeners[serial_number].discard(update)
+        self._listeners[serial_number][update] = None
+        return lambda: self._listeners[serial_number].pop(update, None)
+
+    @callback
+    def mode_set(self, serial_number: str) -> InverterMode | None:
+        """Return the mode in which a command has put or left an inverter, None while that is not known."""
+        if (command := self._commands.get(serial_number)) is None:
+            return self._left_in.get(serial_number)
+        return InverterMode.COMMANDED if command.phase is Phase.RUNNING else None
 
     # Homes come and go
 
@@ -380,6 +388,7 @@ class BatteryCommands:
     async def _async_leave(self, command: BatteryCommand) -> None:
         """Bring an inverter back. One that is in another mode than we left it in was changed by somebody else."""
         is_sure = command.phase is Phase.RUNNING
+        self._left_in.pop(command.serial_number, None)
         async with self._controls(command) as controls:
             # A mode that was written shortly before may come into force only now.
             is_commanded = await controls.is_commanded(may_follow=not is_sure)
@@ -388,6 +397,7 @@ class BatteryCommands:
             await self._async_keep(replace(command, phase=Phase.ENDING))
             await controls.leave()
             await self._async_restore_mode(controls, command.mode_before)
+            self._left_in[command.serial_number] = await controls.mode()
 
     async def _async_restore_mode(self, controls: Controls, mode: InverterMode) -> None:
         """Write the mode that a person had chosen, if it is not general. Raises SourceError."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, override
 
@@ -50,6 +51,20 @@ class SettingsCoordinator(MtecCoordinator[InverterSettings]):
         self._commands = async_battery_commands(hass)
         self._lock = asyncio.Lock()
         self._last_wanted: dict[str, object] = {}
+        self._unsubscribe = self._commands.async_listen(self.id, self._async_command_changed)
+
+    @override
+    async def async_shutdown(self) -> None:
+        await super().async_shutdown()
+        self._unsubscribe()
+
+    @callback
+    def _async_command_changed(self) -> None:
+        """Take the mode that a command has put the inverter in, before the entities show anything."""
+        mode = self._commands.mode_set(self.id)
+        if self.reading is not None and mode not in {None, self.reading.mode}:
+            self._fetched = self.data = replace(self.reading, mode=mode)
+            self.async_update_listeners()
 
     @property
     def modes(self) -> list[InverterMode]:
