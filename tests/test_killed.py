@@ -103,13 +103,13 @@ class Running:
     async def wait_for(self, line: str) -> None:
         """Wait until it says something. Fails if it ends before."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while (said := (await self.process.stdout.readline()).decode().strip()) != line:
                 assert said, "it has ended"
 
     async def ended(self) -> None:
         """Wait until it has ended."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             await self.process.wait()
 
     async def stop(self) -> None:
@@ -156,7 +156,7 @@ async def inverter(tmp_path: Path) -> AsyncGenerator[InverterSimulator]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not condition():
             await asyncio.sleep(0.02)
 
