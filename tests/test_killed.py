@@ -73,7 +73,7 @@ def prepare(folder: Path, inverter: InverterSimulator) -> None:
         "title": "Inverter",
         "unique_id": inverter.serial_number,
     }
-    entry = {
+    entry: dict[str, Any] = {
         "created_at": now,
         "data": {},
         "disabled_by": None,
