@@ -16,6 +16,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.portal import api_v2, rate_limiter
 from tests.home import Home, add_account, entry_at, portal_at
+from tests.inverter_simulator import InverterSimulator
 from tests.portal_simulator import PortalSimulator
 
 NOON = datetime(2026, 6, 15, 10, 2, 30, tzinfo=UTC)
@@ -41,6 +42,29 @@ def _nothing_deprecated(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     said = {record.getMessage() for when in ("setup", "call") for record in caplog.get_records(when)}
     assert not [text for text in said if DOMAIN in text and DEPRECATED.search(text)]
+
+
+WRITING_TESTS = {
+    *("test_battery_commands", "test_battery_blueprints", "test_controls", "test_inverter_simulator", "test_killed"),
+    *("test_random_commands", "test_settings"),
+}
+"""The tests in which a person has switched the settings of an inverter on, or the simulator is written to itself."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which anything was written to a simulated inverter whose settings nobody has switched on."""
+    simulators: list[InverterSimulator] = []
+    start = InverterSimulator.start
+
+    async def note_and_start(simulator: InverterSimulator) -> None:
+        simulators.append(simulator)
+        await start(simulator)
+
+    monkeypatch.setattr(InverterSimulator, "start", note_and_start)
+    yield
+    if request.module.__name__.rpartition(".")[2] not in WRITING_TESTS:
+        assert [write for simulator in simulators for write in simulator.writes] == []
 
 
 @pytest.fixture(autouse=True)

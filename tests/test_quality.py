@@ -24,6 +24,7 @@ from PIL import Image
 import pytest
 
 from custom_components.mtec import config_flow, inverter_flow, options_flow
+from custom_components.mtec.battery_issues import FOREIGN, NOT_ENDED
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS
@@ -201,10 +202,11 @@ def test_errors_are_translated() -> None:
 
 
 def test_issues_are_translated() -> None:
-    assert ENGLISH["issues"].keys() == _KINDS.keys()
-    for issue in ENGLISH["issues"].values():
-        assert issue.keys() == {"title", "description"}
-        assert _placeholders(issue["title"] + issue["description"]) <= {"account", "url"}
+    assert ENGLISH["issues"].keys() == _KINDS.keys() | {NOT_ENDED, FOREIGN}
+    for kind, issue in ENGLISH["issues"].items():
+        assert issue.keys() == {"title", "fix_flow" if kind == FOREIGN else "description"}
+        texts = " ".join(text for _, text in _texts(issue))
+        assert _placeholders(texts) <= ({"account", "url"} if kind in _KINDS else {"name"})
 
 
 # Dialogs
@@ -382,7 +384,10 @@ def test_categories_are_known(kind: str) -> None:
         assert set(named) <= parts | {each["slug"] for each in known}
 
 
-ALWAYS_THERE = {"binary_sensor", "diagnostics", "persistent_notification", "repairs", "sensor", "system_health"}
+ALWAYS_THERE = {
+    *("binary_sensor", "diagnostics", "number", "persistent_notification", "repairs", "select", "sensor", "switch"),
+    "system_health",
+}
 
 
 def test_components_in_use_are_dependencies() -> None:
@@ -517,7 +522,7 @@ def test_every_rule_is_answered() -> None:
 
 
 def test_platforms_say_how_many_updates_run_at_once() -> None:
-    for platform in ("binary_sensor", "sensor"):
+    for platform in ("binary_sensor", "number", "select", "sensor", "switch"):
         module = importlib.import_module(f"custom_components.{DOMAIN}.{platform}")
         assert module.PARALLEL_UPDATES == 0
 

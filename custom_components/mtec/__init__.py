@@ -8,6 +8,7 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
 from .account import Account
+from .battery_commands import async_battery_commands, async_setup_battery_commands
 from .const import DOMAIN
 from .devices import is_inverter
 from .history.healing import async_heal_by_itself
@@ -16,15 +17,17 @@ from .home import Home, MtecConfigEntry
 from .issues import async_forget
 from .missing_devices import async_forget_missing_devices
 from .services import async_setup_services
+from .settings import async_remove_settings_entities
 from .titles import title_of
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.SENSOR]
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.NUMBER, Platform.SELECT, Platform.SENSOR, Platform.SWITCH]
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Register the actions."""
+    """Register the actions, and load what batteries are told."""
     async_setup_services(hass)
+    await async_setup_battery_commands(hass)
     return True
 
 
@@ -35,6 +38,10 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     # The diagnostics need it too if the stations cannot be listed.
     entry.runtime_data = home = Account(hass, entry) if CONF_URL in entry.data else Home(hass, entry)
     await home.async_start()
+    # Before anything else is asked: an inverter may have to be brought back from a command.
+    for inverter in home.network.values():
+        async_battery_commands(hass).async_attach(inverter)
+    async_remove_settings_entities(hass, entry, home.settings)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     # A start of Home Assistant does not wait for the readings.
     home.async_begin_reading()
@@ -75,7 +82,8 @@ def _replace_email_in_title(hass: HomeAssistant, entry: MtecConfigEntry) -> None
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool:
-    """Unload a home."""
+    """Unload a home. A command to a battery ends before."""
+    await async_battery_commands(hass).async_detach(entry.runtime_data.network.values())
     async_forget(hass, entry.entry_id)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 

@@ -57,3 +57,9 @@ CONF_RATED_POWER: Final = "rated_power"
 
 CONF_RELEASE: Final = "release"
 """Whether the connection to an inverter is given up between two reads, so that another client can have it."""
+
+CONF_SETTINGS: Final = "settings"
+"""Whether the settings of an inverter may be changed, and its battery commanded; not if the person did not choose."""
+
+SETTINGS_INTERVAL: Final = timedelta(minutes=1)
+"""Interval at which the settings of an inverter are read."""

@@ -50,7 +50,7 @@ class MtecEntity[DataT](CoordinatorEntity[MtecCoordinator[DataT]]):
         self._polls_without = 0
         self._written: object = None
         self._attr_unique_id = f"{coordinator.id}_{description.key}"
-        self._attr_device_info = _device_info(home, coordinator.id)
+        self._attr_device_info = device_info(home, coordinator.id)
         if description.in_station:
             self._attr_entity_registry_enabled_default = home.station_of(coordinator.id) is None
         if description.number is not None:
@@ -104,7 +104,8 @@ class MtecEntity[DataT](CoordinatorEntity[MtecCoordinator[DataT]]):
 
 
 @callback
-def _device_info(home: Home, id_: str) -> DeviceInfo:
+def device_info(home: Home, id_: str) -> DeviceInfo:
+    """Return the device of a station or an inverter."""
     entry = home.config_entry
     if (inverter := home.data.inverters.get(id_)) is not None:
         return async_inverter_device_info(home.hass, entry, inverter.station_id, inverter)

@@ -10,9 +10,12 @@ from .const import DOMAIN
 from .local.errors import (
     ConnectionClosedError,
     ConnectionHeldError,
+    InvalidSettingError,
     NotAnInverterError,
+    NotTakenError,
     OtherInverterError,
     UnsupportedHardwareError,
+    WriteRefusedError,
 )
 from .sources import AuthenticationError, BusyError, ResponseError, SourceConnectionError, SourceError
 
@@ -50,6 +53,24 @@ A HomeAssistantError is that of the Modbus integration, a ValueError says that s
 """
 
 
+REFUSAL_KEYS: Final[Mapping[int | None, str]] = {
+    1: "write_refused_function",
+    2: "write_refused_address",
+    3: "write_refused_value",
+}
+"""Translation keys below `exceptions` for a refused write, by the code of the Modbus exception."""
+
+CONTROL_KEYS: Final[Mapping[type[SourceError], str]] = {
+    NotTakenError: "write_not_taken",
+    OtherInverterError: "other_inverter_answers",
+    UnsupportedHardwareError: "hardware_not_proven",
+    BusyError: "inverter_busy",
+    SourceConnectionError: "inverter_silent",
+    SourceError: "inverter_not_understood",
+}
+"""Translation keys below `exceptions` for what goes wrong when an inverter is set, the special ones first."""
+
+
 def _class(error: SourceError) -> type[SourceError]:
     """Return the class that the tables have for an error and its subclasses."""
     return next((class_ for class_ in EXCEPTION_KEYS if isinstance(error, class_)), ResponseError)
@@ -60,6 +81,24 @@ def homeassistant_error(error: SourceError) -> HomeAssistantError:
     return HomeAssistantError(
         translation_domain=DOMAIN,
         translation_key=EXCEPTION_KEYS[_class(error)],
+        translation_placeholders={"error": str(error)},
+    )
+
+
+def control_error(error: SourceError) -> HomeAssistantError:
+    """Return the error of an action or an entity that sets an inverter."""
+    if isinstance(error, WriteRefusedError):
+        return HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key=REFUSAL_KEYS.get(error.code, "write_refused"),
+            translation_placeholders={"code": "?" if error.code is None else str(error.code)},
+        )
+    if isinstance(error, InvalidSettingError):
+        return validation_error("setting_out_of_range", error=str(error))
+    class_ = next(class_ for class_ in CONTROL_KEYS if isinstance(error, class_))
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key=CONTROL_KEYS[class_],
         translation_placeholders={"error": str(error)},
     )
 

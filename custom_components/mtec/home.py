@@ -25,6 +25,7 @@ from .listing import ListedInverter, Listing
 from .models import InverterReading, Station, StationReading
 from .network import NetworkInverter, network_inverters, station_reading
 from .ownership import async_claim
+from .settings import SettingsCoordinator
 from .sources import HistorySource
 from .time_limit import TimeLimit, UnexpectedErrorLog
 from .titles import log_name
@@ -45,6 +46,7 @@ class Home(DataUpdateCoordinator[Listing]):
         self.daily_energies: dict[str, MtecCoordinator[DailyEnergies]] = {}
         self.inverter_readings: dict[str, MtecCoordinator[InverterReading]] = {}
         self.network: dict[str, NetworkInverter] = {}
+        self.settings: dict[str, SettingsCoordinator] = {}
         self.interval = POLL_INTERVAL
         self._limit = TimeLimit()
         self._errors = UnexpectedErrorLog()
@@ -114,6 +116,8 @@ class Home(DataUpdateCoordinator[Listing]):
         for inverter in self.network.values():
             self._unsubscribe.append(inverter.async_add_listener(partial(self._async_take_reading, inverter)))
             entry.async_create_background_task(self.hass, inverter.async_refresh(), "mtec first read in the network")
+        for settings in self.settings.values():
+            entry.async_create_background_task(self.hass, settings.async_refresh(), "mtec first read of settings")
 
     @override
     async def _async_update_data(self) -> Listing:
@@ -133,6 +137,8 @@ class Home(DataUpdateCoordinator[Listing]):
         for inverter in network_inverters(self.hass, self.config_entry):
             if (owner := async_claim(self.hass, self.config_entry, inverter.id)) is None:
                 self.network[inverter.id] = inverter
+                if inverter.has_settings:
+                    self.settings[inverter.id] = SettingsCoordinator(self.hass, self.config_entry, inverter)
             else:
                 LOGGER.warning("%s belongs to %s already, and is left to it", inverter.name, log_name(owner))
 

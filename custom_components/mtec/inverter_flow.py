@@ -34,6 +34,7 @@ import voluptuous as vol
 from .const import (
     CONF_FRAMING,
     CONF_RELEASE,
+    CONF_SETTINGS,
     CONF_UNIT_ID,
     LONGEST_NETWORK_INTERVAL,
     MANUFACTURER,
@@ -96,6 +97,7 @@ _INVERTER_AND_SETTINGS = vol.Schema(
             )
         ),
         vol.Required(CONF_RELEASE, default=False): BooleanSelector(),
+        vol.Required(CONF_SETTINGS, default=False): BooleanSelector(),
         **_ADDRESS,
     }
 )
@@ -275,6 +277,7 @@ class InverterSubentryFlow(ConfigSubentryFlow):
                 settings = {
                     CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
                     CONF_RELEASE: user_input[CONF_RELEASE],
+                    CONF_SETTINGS: user_input[CONF_SETTINGS],
                 }
                 async_update_inverter(self.hass, self._get_entry(), subentry, found | settings)
                 return self.async_abort(reason="reconfigure_successful")

@@ -249,8 +249,8 @@ class InverterSettings:
     reserve_on_grid: float | None = None
     has_reserve_off_grid: bool | None = None
     reserve_off_grid: float | None = None
-    charge_current_limit: float | None = None
-    discharge_current_limit: float | None = None
+    most_charge_current: float | None = None
+    most_discharge_current: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,13 @@ from .const import (
     CONF_RATED_POWER,
     CONF_RELEASE,
     CONF_SERIAL_NUMBER,
+    CONF_SETTINGS,
     CONF_UNIT_ID,
     NETWORK_INTERVAL,
     SUBENTRY_INVERTER,
 )
 from .coordinator import MtecCoordinator
+from .local.controls import Controls
 from .local.errors import OtherInverterError
 from .local.exchange import USUAL
 from .local.inverter import LocalInverter
@@ -50,7 +52,9 @@ class NetworkInverter(MtecCoordinator[InverterReading]):
             rated_power=data.get(CONF_RATED_POWER),
         )
         self._release: bool = data.get(CONF_RELEASE, False)
+        self.has_settings: bool = data.get(CONF_SETTINGS, False)
         self.inverter: LocalInverter | None = None
+        self._controls: Controls | None = None
         self._entry = entry
         super().__init__(
             hass,
@@ -95,9 +99,18 @@ class NetworkInverter(MtecCoordinator[InverterReading]):
             self.update_interval = max(self.chosen_interval - elapsed, _SHORTEST_BREAK)
 
     async def _async_read(self) -> InverterReading:
+        return await self._opened().reading()
+
+    def controls(self) -> Controls:
+        """Return the controls of the inverter. Raises SourceError if another integration uses its address."""
+        if self._controls is None:
+            self._controls = Controls(self._opened(), self.hass.loop.time)
+        return self._controls
+
+    def _opened(self) -> LocalInverter:
         if self.inverter is None:
             self.inverter = self._open()
-        return await self.inverter.reading()
+        return self.inverter
 
     def _open(self) -> LocalInverter:
         try:

@@ -7,6 +7,7 @@ from homeassistant.components.sensor import SensorEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .battery_command_sensor import async_add_command_sensors
 from .energy_sensor import discover_energies
 from .entity import Discovery, MtecEntity, async_add_supported
 from .home import MtecConfigEntry
@@ -52,3 +53,4 @@ async def async_setup_entry(
 ) -> None:
     """Set up the sensors of a home."""
     async_add_supported(entry, async_add_entities, _discover)
+    async_add_command_sensors(entry, async_add_entities)

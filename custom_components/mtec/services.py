@@ -12,6 +12,7 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
+from .battery_services import async_setup_battery_services
 from .const import DOMAIN
 from .errors import validation_error
 from .export.exporter import UsageExport, range_error
@@ -69,6 +70,7 @@ _EXPORT_SCHEMA = _USAGE_SCHEMA.extend(
 @callback
 def async_setup_services(hass: HomeAssistant) -> None:
     """Register the actions."""
+    async_setup_battery_services(hass)
     hass.services.async_register(
         DOMAIN,
         "export_csv",

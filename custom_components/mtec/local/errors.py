@@ -26,6 +26,22 @@ class RefusedError(ResponseError):
     """The inverter refuses to read these registers."""
 
 
+class WriteRefusedError(ResponseError):
+    """The inverter refuses a write with an exception of Modbus, whose code is None if it is not known."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"The inverter refuses to take this (code {'unknown' if code is None else code})")
+        self.code = code
+
+
+class NotTakenError(ResponseError):
+    """The inverter confirmed a write, or did not answer it, and afterwards it still has another value."""
+
+
+class InvalidSettingError(ResponseError):
+    """A value was not sent, because it is out of its range or between its steps."""
+
+
 class NotAnInverterError(ResponseError):
     """Something answers, but it is no inverter of this kind."""
 

@@ -1,6 +1,7 @@
 """Requests to an inverter, one after the other, on a link that is dropped if an answer may still be under way."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +20,14 @@ from modbus_connection import (
 
 from custom_components.mtec.sources import BusyError, ResponseError, SourceError
 
-from .errors import ConnectionClosedError, ConnectionHeldError, NoAnswerError, RefusedError, UnreachableError
+from .errors import (
+    ConnectionClosedError,
+    ConnectionHeldError,
+    NoAnswerError,
+    RefusedError,
+    UnreachableError,
+    WriteRefusedError,
+)
 from .registers import Block
 
 _LONGEST: Final = 3
@@ -38,7 +46,7 @@ USUAL: Final = Timing()
 
 
 class Exchange:
-    """Reads blocks of registers. Drops the link whenever an answer may still be under way.
+    """Reads blocks of registers, and writes registers. Drops the link whenever an answer may still be under way.
 
     An inverter answers without saying to which question: on the same link, a late answer would be taken for that to the
     next question of the same length.
@@ -74,6 +82,25 @@ class Exchange:
 
     async def read(self, block: Block) -> dict[int, int | bool]:
         """Read a block, and return its words by address. Raises SourceError."""
+        try:
+            raw = await self._request(lambda: block.async_read_raw(notify=False))
+        except ModbusExceptionError as error:
+            raise _refusal(error) from error
+        return raw["holding"]
+
+    async def write(self, address: int, word: int) -> None:
+        """Write one register. Raises SourceError; unless it is WriteRefusedError, it may have been written."""
+        try:
+            await self._request(lambda: self._unit.write_register(address, word))
+        except ModbusExceptionError as error:
+            refusal = _refusal(error)
+            if not isinstance(refusal, RefusedError):
+                raise refusal from error
+            code = error.exception_code
+            raise WriteRefusedError(None if code is None else int(code)) from error
+
+    async def _request[AnswerT](self, send: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """Send a request, and return its answer. Raises SourceError, or ModbusExceptionError if it is refused."""
         await self.settle()
         is_new = not self._unit.connected
         self._lost = False
@@ -81,17 +108,17 @@ class Exchange:
         self._unsettled = True
         try:
             async with asyncio.timeout(self._limit):
-                raw = await block.async_read_raw(notify=False)
-        except ModbusExceptionError as error:
+                answer = await send()
+        except ModbusExceptionError:
             self._settled(is_new=is_new)
-            raise _refusal(error) from error
+            raise
         except (ModbusError, OSError) as error:
             # An OSError of a connection that was closed while it was idle is not always turned into a ModbusError.
             failure = self._failure(error, is_new=is_new)
             await self.disconnect()
             raise failure from error
         self._settled(is_new=is_new)
-        return raw["holding"]
+        return answer
 
     async def disconnect(self) -> None:
         """Drop the link. The next read opens a new one."""

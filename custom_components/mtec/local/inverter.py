@@ -92,6 +92,7 @@ class LocalInverter:
         self._refused: set[type[Block]] = set()
         self._unanswered: set[type[Block]] = set()
         self._model_requested = False
+        self._is_proven = False
         self._blocks: dict[type[Block], Block] = {}
         self._registers: dict[type[Block], dict[str, RegisterValue]] = {}
         self._energies: dict[str, Any] = {}
@@ -131,6 +132,45 @@ class LocalInverter:
                 phases=None if model is None else model.phases,
                 time_zone=self._time_zone,
             )
+
+    async def read(self, kind: type[Block]) -> dict[str, Any]:
+        """Return the values of a block now, by name. Raises SourceError."""
+        async with self._lock:
+            try:
+                await self._ensure_verified()
+                try:
+                    values = await self._fetch_of_verified(kind)
+                except ConnectionClosedError:
+                    # While it was idle.
+                    await self._ensure_verified()
+                    values = await self._fetch_of_verified(kind)
+            finally:
+                await self._end()
+        return {name: each.value for name, each in values.items()}
+
+    async def prove_generation(self) -> None:
+        """Read what only the third generation has, once. Raises UnsupportedHardwareError, and other SourceErrors."""
+        async with self._lock:
+            try:
+                await self._ensure_verified()
+                await self._prove_generation()
+            finally:
+                await self._end()
+
+    async def write(self, kind: type[Block], name: str, word: int) -> None:
+        """Write a register of a block. Raises SourceError; unless it was refused, it may have been written.
+
+        Raises UnsupportedHardwareError, and writes nothing, if it is not proven to be of the third generation.
+        """
+        async with self._lock:
+            try:
+                await self._ensure_verified()
+                await self._prove_generation()
+                await self._ensure_verified()
+                block = self._blocks.setdefault(kind, kind(self._unit))
+                await self._exchange.write(block.resolved_fields[name].address, word)
+            finally:
+                await self._end()
 
     def registers(self) -> list[RegisterValue]:
         """Return all registers as they were read last, by address."""
@@ -289,6 +329,21 @@ class LocalInverter:
             model=None if model is None else model.name,
             rated_power=None if model is None else model.rated_power,
         )
+
+    async def _prove_generation(self) -> None:
+        if self._is_proven:
+            return
+        if self._model is None and self.identity is not None and (model := await self._read_model()) is not None:
+            self.identity = replace(self.identity, model=model.name, rated_power=model.rated_power)
+        if self._model is None:
+            raise UnsupportedHardwareError("The inverter does not say which model it is, and so nothing is written")
+        try:
+            await self._fetch(BatteryFlow)
+        except RefusedError as error:
+            raise UnsupportedHardwareError(
+                "The inverter is of the second hardware generation, to which nothing is written"
+            ) from error
+        self._is_proven = True
 
     async def _read_model(self) -> HardwareModel | None:
         """Return the model, requested only once: one stick is known not to answer this. None if it is not known."""

@@ -1,4 +1,4 @@
-"""The registers of an inverter that are read, as blocks of which each is one request.
+"""The registers of an inverter that are read and written, as blocks of which each is one request.
 
 Words are big-endian, the high word first. Only registers that owners and the maker's table of registers name are read,
 and only in ranges known to work: reading others hangs some of the inverters' WLAN sticks for a minute.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from modbus_connection.model import Component, NumberField, RawField, StringField
 
-from custom_components.mtec.models import BatteryMode, WorkStatus
+from custom_components.mtec.models import BatteryMode, InverterMode, WorkStatus
 
 type Range = tuple[int, int]
 """The first and the last address of registers in a row."""
@@ -327,6 +327,136 @@ class BatteryProblems(Block):
     battery_error = _flags(33016)
     battery_warning = _flags(33018)
 
+
+_SETTING_CLUSTERS: Final = ((25100, 4), (50000, 1), (52502, 4), (52601, 3))
+"""Start and length of settings that are known to be readable at once."""
+
+_SETTINGS_BESIDE: Final = ((50007, 1), (50009, 1), (50207, 3))
+"""Start and length of settings that are known, but not whether each inverter answers."""
+
+
+def _setting(address: int, *, signed: bool = False) -> NumberField[int]:
+    return NumberField(address, signed=signed)
+
+
+SETTABLE: Final = _joined(_SETTING_CLUSTERS + _SETTINGS_BESIDE)
+"""The ranges that a request of settings may be in. They are read as raw numbers, and written one by one."""
+
+
+class Mode(Block):
+    """The mode, one of MODES."""
+
+    register_ranges = SETTABLE
+    mode = _setting(50000)
+
+
+class FeedingIn(Block):
+    """The limit of feeding in."""
+
+    register_ranges = SETTABLE
+    is_feed_in_limited = _setting(25100)
+    feed_in_limit = _setting(25103)
+
+
+class DrawingIsLimited(Block):
+    """Whether drawing is limited."""
+
+    register_ranges = SETTABLE
+    is_drawing_limited = _setting(50007)
+
+
+class DrawingLimit(Block):
+    """The limit of drawing. Its address follows that of the switch, but for one register that nobody names."""
+
+    register_ranges = SETTABLE
+    drawing_limit = _setting(50009)
+
+
+class Reserves(Block):
+    """The states of charge that the battery keeps."""
+
+    register_ranges = SETTABLE
+    has_reserve_on_grid = _setting(52502)
+    reserve_on_grid = _setting(52503)
+    has_reserve_off_grid = _setting(52504)
+    reserve_off_grid = _setting(52505)
+
+
+class CurrentLimits(Block):
+    """The limits of the battery's currents that a person chooses."""
+
+    register_ranges = SETTABLE
+    most_charge_current = _setting(52601)
+    most_discharge_current = _setting(52603)
+
+
+class Command(Block):
+    """What the battery is told while the mode is that of a command. Negative charges and draws."""
+
+    register_ranges = SETTABLE
+    told_power = _setting(50207, signed=True)
+    most_output = _setting(50208, signed=True)
+    most_input = _setting(50209, signed=True)
+
+
+TOLD_POWER_STEP: Final = 10.0
+"""In W: the told power and the caps are written in hundredths of a kW."""
+
+OPEN_CAPS: Final[Mapping[str, int]] = {"most_output": 20_000, "most_input": -20_000}
+"""The raw caps of the inverter's AC output and input that limit nothing."""
+
+MODES: Final[Mapping[InverterMode, int]] = {
+    InverterMode.GENERAL: 257,
+    InverterMode.ECONOMIC: 258,
+    InverterMode.UPS: 259,
+    InverterMode.PEAK_SHIFT: 260,
+    InverterMode.FEED_IN: 261,
+    InverterMode.OFF_GRID: 512,
+    InverterMode.COMMANDED: 771,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting that can be written: the block it is in, its range and its step. The raw value is it times `scale`."""
+
+    block: type[Block]
+    lowest: float
+    highest: float
+    step: float = 1.0
+    scale: int = 10
+
+    def raw(self, value: float, highest: float) -> int | None:
+        """Return the raw value of a value that may be written, None if it may not."""
+        if not self.lowest <= value <= highest:
+            return None
+        steps = value / self.step
+        return round(value * self.scale) if abs(steps - round(steps)) < _SAME_STEP else None
+
+
+_SAME_STEP: Final = 1e-6
+
+
+def _switch(block: type[Block]) -> Setting:
+    return Setting(block=block, lowest=0, highest=1, scale=1)
+
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    "is_feed_in_limited": _switch(FeedingIn),
+    "feed_in_limit": Setting(block=FeedingIn, lowest=0, highest=100),
+    "is_drawing_limited": _switch(DrawingIsLimited),
+    "drawing_limit": Setting(block=DrawingLimit, lowest=0, highest=100, step=0.1),
+    "has_reserve_on_grid": _switch(Reserves),
+    "reserve_on_grid": Setting(block=Reserves, lowest=5, highest=100),
+    "has_reserve_off_grid": _switch(Reserves),
+    "reserve_off_grid": Setting(block=Reserves, lowest=5, highest=100),
+    "most_charge_current": Setting(block=CurrentLimits, lowest=0, highest=200),
+    "most_discharge_current": Setting(block=CurrentLimits, lowest=0, highest=200),
+}
+"""The settings but for the mode, by their names in InverterSettings, where a switch is a bool."""
+
+DISPENSABLE_SETTINGS: Final[frozenset[type[Block]]] = frozenset({DrawingIsLimited, DrawingLimit})
+"""What an inverter may not know: done without then."""
 
 MOVING: Final[tuple[type[Block], ...]] = (Status, Grid, Strings, StringPowers, Flows, BatteryState)
 """What moves: read each time."""
