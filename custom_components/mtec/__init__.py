@@ -11,6 +11,7 @@ from .account import Account
 from .const import DOMAIN
 from .dashboard import async_load_dashboard, async_unload_dashboard
 from .devices import is_inverter
+from .energy_dashboard import async_forget_added
 from .history.healing import async_heal_by_itself
 from .history.manager import async_import_manager
 from .home import Home, MtecConfigEntry
@@ -88,6 +89,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> Non
     if not [other for other in hass.config_entries.async_entries(DOMAIN) if other.entry_id != entry.entry_id]:
         async_unload_dashboard(hass)
     await async_forget_missing_devices(hass, entry.entry_id)
+    await async_forget_added(hass, entry.entry_id)
     await async_import_manager(hass).async_forget_account(entry.entry_id)
 
 

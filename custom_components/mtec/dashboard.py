@@ -5,12 +5,14 @@ from typing import Final
 
 from homeassistant.components.http import StaticPathConfig
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.loader import async_get_integration
 from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
 
 MODULE: Final = Path(__file__).parent / "frontend" / "mtec-dashboard.js"
+STRATEGY: Final = f"custom:{DOMAIN}"
 _URL: Final[HassKey[str]] = HassKey(f"{DOMAIN}_dashboard_url")
 _LOADED: Final[HassKey[bool]] = HassKey(f"{DOMAIN}_dashboard_loaded")
 
@@ -43,3 +45,17 @@ async def _async_url(hass: HomeAssistant) -> str:
     version = (await async_get_integration(hass, DOMAIN)).version
     changed = (await hass.async_add_executor_job(MODULE.stat)).st_mtime_ns
     return f"/{DOMAIN}/{version}-{changed:x}/{MODULE.name}"
+
+
+async def async_dashboard_path(hass: HomeAssistant) -> str | None:
+    """Return the path of a dashboard that is built by our strategy, None if there is none or it cannot be known."""
+    dashboards = getattr(hass.data.get("lovelace"), "dashboards", None)
+    for path, dashboard in (dashboards or {}).items():
+        try:
+            config = await dashboard.async_load(False)
+        except AttributeError, HomeAssistantError, TypeError:
+            # One that nobody has taken control of has no configuration.
+            continue
+        if config.get("strategy", {}).get("type") == STRATEGY and path is not None:
+            return str(path)
+    return None
