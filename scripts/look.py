@@ -114,7 +114,11 @@ async def look(demo: Demo, launched: Any, folder: Path, variants: list[tuple[str
     for theme, width, language in variants:
         page, complaints = await open_page(demo, launched, theme, width, language)
         await page.goto(f"{demo.home}/{PATH}")
-        await page.locator("hui-sections-view").first.wait_for(timeout=60_000)
+        try:
+            await page.locator("hui-sections-view").first.wait_for(timeout=60_000)
+        except Error as error:
+            await page.screenshot(path=folder / "failed.png")
+            raise DemoError(f"The dashboard does not open: {error}; {complaints}") from error
         paths = await page.evaluate(
             "() => document.querySelector('home-assistant').shadowRoot.querySelector('home-assistant-main').shadowRoot"
             ".querySelector('ha-panel-lovelace').lovelace.config.views.map((view) => view.path)"
