@@ -12,7 +12,7 @@ from homeassistant.helpers.translation import async_get_translations
 from .const import DOMAIN
 from .devices import async_device, async_inverters_below
 from .home import MtecConfigEntry
-from .home_assistant_internals import async_energy_sources, async_set_energy_sources
+from .home_assistant_internals import Feature, async_energy_sources, async_set_energy_sources, is_supported
 
 _VERSION: Final = 1
 _IDENTITY: Final = ("type", "stat_energy_from", "stat_energy_to")
@@ -86,7 +86,7 @@ async def async_additions(hass: HomeAssistant, entry: MtecConfigEntry) -> list[A
     """
     stations = entry.runtime_data.stations
     names = await _async_names(hass)
-    present = await async_energy_sources(hass)
+    present = await async_present(hass)
     additions = []
     for id_, station in stations.items():
         ours = _async_entities(hass, entry, id_)
@@ -106,7 +106,7 @@ async def async_add(
 ) -> None:
     """Add sources to the Energy dashboard. `capacity` (kWh) is that of the battery. Raises NotSupportedError."""
     sources = [replace(each, capacity=capacity).source(prices) for each in additions]
-    await async_set_energy_sources(hass, [*await async_energy_sources(hass), *sources])
+    await async_set_energy_sources(hass, [*await async_present(hass), *sources])
     store = _store(hass, entry.entry_id)
     await store.async_save([*(await store.async_load() or []), *(_identity(source) for source in sources)])
 
@@ -114,13 +114,13 @@ async def async_add(
 async def async_added(hass: HomeAssistant, entry: MtecConfigEntry) -> list[Mapping[str, Any]]:
     """Return the sources in the Energy dashboard that were added for an account."""
     stored = await _store(hass, entry.entry_id).async_load() or []
-    return [source for source in await async_energy_sources(hass) if _identity(source) in stored]
+    return [source for source in await async_present(hass) if _identity(source) in stored]
 
 
 async def async_take_out(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
     """Remove from the Energy dashboard what was added for an account, and nothing else. Raises NotSupportedError."""
     added = [_identity(source) for source in await async_added(hass, entry)]
-    rest = [source for source in await async_energy_sources(hass) if _identity(source) not in added]
+    rest = [source for source in await async_present(hass) if _identity(source) not in added]
     await async_set_energy_sources(hass, rest)
     await async_forget_added(hass, entry.entry_id)
 
@@ -128,6 +128,11 @@ async def async_take_out(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
 async def async_forget_added(hass: HomeAssistant, entry_id: str) -> None:
     """Forget what was added for an account."""
     await _store(hass, entry_id).async_remove()
+
+
+async def async_present(hass: HomeAssistant) -> Sequence[Mapping[str, Any]]:
+    """Return the sources of the Energy dashboard, none if they cannot be known."""
+    return await async_energy_sources(hass) if is_supported(Feature.COSTS) else []
 
 
 def _store(hass: HomeAssistant, entry_id: str) -> Store[list[dict[str, Any]]]:

@@ -16,9 +16,9 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 
 from .dashboard import async_dashboard_path
-from .energy_dashboard import Addition, Prices, async_add, async_added, async_additions, async_take_out
+from .energy_dashboard import Addition, Prices, async_add, async_added, async_additions, async_present, async_take_out
 from .home import MtecConfigEntry
-from .home_assistant_internals import NotSupportedError, async_energy_sources
+from .home_assistant_internals import NotSupportedError
 
 CONF_IMPORT_PRICE: Final = "import_price"
 CONF_IMPORT_PRICE_ENTITY: Final = "import_price_entity"
@@ -47,7 +47,7 @@ class EnergyFlow(OptionsFlow):
             await self._async_wait_for_entities()
             self._additions = await async_additions(self.hass, self.config_entry)
             if not self._additions:
-                is_there = bool(await async_energy_sources(self.hass))
+                is_there = bool(await async_present(self.hass))
                 return self.async_abort(reason="energy_complete" if is_there else "energy_nothing")
         elif not (errors := _price_errors(user_input)):
             return await self._async_add(user_input)

@@ -52,10 +52,8 @@ except ImportError as error:
     _LACKING[Feature.COSTS] = str(error)
 
 try:
-    from homeassistant.components.energy.data import ENERGY_SOURCE_SCHEMA, EnergyManager
-
-    EnergyManager.async_update  # noqa: B018
-except (AttributeError, ImportError) as error:
+    from homeassistant.components.energy.data import ENERGY_SOURCE_SCHEMA
+except ImportError as error:
     _LACKING[Feature.ENERGY_DASHBOARD] = str(error)
 
 if Feature.IMPORT not in _LACKING:
@@ -269,7 +267,7 @@ async def async_set_energy_sources(hass: HomeAssistant, sources: Sequence[Mappin
         # The manager stores whatever it is given.
         ENERGY_SOURCE_SCHEMA(changed)
         await (await async_get_manager(hass)).async_update({"energy_sources": changed})  # type: ignore[typeddict-item]
-    except (KeyError, TypeError, ValueError, vol.Invalid) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, vol.Invalid) as error:
         LOGGER.warning("The Energy dashboard of Home Assistant %s refuses its sources: %s", __version__, error)
         raise NotSupportedError(Feature.ENERGY_DASHBOARD) from error
 
