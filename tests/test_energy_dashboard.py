@@ -11,6 +11,7 @@ import pytest
 from custom_components.mtec import home_assistant_internals
 from custom_components.mtec.const import DOMAIN
 from tests.conftest import FAMILY, GENERATION1, SetUp
+from tests.home import Home
 from tests.portal_simulator import PortalSimulator
 
 OTHER = {
@@ -19,6 +20,11 @@ OTHER = {
     "config_entry_solar_forecast": None,
 }
 HOUSE = "sensor.haus_am_see_"
+
+
+@pytest.fixture(autouse=True)
+def _at_the_portals_time(home: Home) -> None:
+    """Have the energies of today, which are those of the portal's day."""
 
 
 async def sources(hass: HomeAssistant) -> list[dict[str, Any]]:

@@ -111,10 +111,10 @@ class EnergyFlow(OptionsFlow):
         fields: dict[vol.Marker, Any] = {}
         if "grid" in types:
             for price, entity in _PRICE_FIELDS:
-                fields[vol.Optional(price)] = _number(currency, 0.0001)
+                fields[vol.Optional(price)] = _number(currency)
                 fields[vol.Optional(entity)] = _PRICE_ENTITY
         if types.count("battery") == 1:
-            fields[vol.Optional(CONF_CAPACITY)] = _number(UnitOfEnergy.KILO_WATT_HOUR, 0.01, 0.01)
+            fields[vol.Optional(CONF_CAPACITY)] = _number(UnitOfEnergy.KILO_WATT_HOUR, 0.01)
         return vol.Schema(fields)
 
     def _list(self) -> str:
@@ -142,9 +142,9 @@ _PRICE_FIELDS: Final = (
 )
 
 
-def _number(unit: str, step: float, lowest: float = 0) -> NumberSelector:
+def _number(unit: str, lowest: float = 0) -> NumberSelector:
     return NumberSelector(
-        NumberSelectorConfig(min=lowest, step=step, unit_of_measurement=unit, mode=NumberSelectorMode.BOX)
+        NumberSelectorConfig(min=lowest, step="any", unit_of_measurement=unit, mode=NumberSelectorMode.BOX)
     )
 
 

@@ -9,67 +9,67 @@ const COLLECTION = "energy_mtec";
 
 const TEXTS = {
   en: {
-    about: "Power now, energies, months and years, and the inverters of all stations. Builds itself.",
+    about: "Power, energies, years and inverters of all stations.",
     now: "Now", today: "Today", years: "Months and years", inverter: "Inverter", settings: "Settings",
     soFar: "Today so far", outage: "The grid is out", flow: "Power flow", power: "Power", charge: "State of charge",
     energies: "Energies", costs: "Costs today", thisMonth: "This month", thisYear: "This year", lastYear: "Last year",
     byMonth: "Month by month", byDay: "The last 31 days", strings: "PV strings", phases: "Phases", backup: "Backup",
-    battery: "Battery", state: "State", temperatures: "Temperatures", shares: "Own power", empty: "No M-TEC plant has been read yet.",
-    later: "The bars appear once Home Assistant has made its first statistics, within an hour. *Import history* brings the years before.",
+    battery: "Battery", state: "State", temperatures: "Temperatures", shares: "Own power", empty: "No plant has been read yet.",
+    later: "Bars appear with the first statistics, within an hour. *Import history* brings the years before.",
   },
   de: {
-    about: "Leistung jetzt, Energien, Monate und Jahre und die Wechselrichter aller Anlagen. Baut sich selbst auf.",
+    about: "Leistung, Energien, Jahre und Wechselrichter aller Anlagen.",
     now: "Jetzt", today: "Heute", years: "Monate und Jahre", inverter: "Wechselrichter", settings: "Einstellungen",
     soFar: "Heute bisher", outage: "Das Netz ist ausgefallen", flow: "Energiefluss", power: "Leistung", charge: "Ladestand",
     energies: "Energien", costs: "Kosten heute", thisMonth: "Dieser Monat", thisYear: "Dieses Jahr", lastYear: "Letztes Jahr",
     byMonth: "Monat für Monat", byDay: "Die letzten 31 Tage", strings: "PV-Strings", phases: "Phasen", backup: "Notstrom",
-    battery: "Batterie", state: "Zustand", temperatures: "Temperaturen", shares: "Eigener Strom", empty: "Noch wurde keine M-TEC-Anlage gelesen.",
-    later: "Die Balken erscheinen, sobald Home Assistant seine ersten Statistiken erstellt hat, binnen einer Stunde. *Verlauf importieren* holt die Jahre davor.",
+    battery: "Batterie", state: "Zustand", temperatures: "Temperaturen", shares: "Eigener Strom", empty: "Noch wurde keine Anlage gelesen.",
+    later: "Balken erscheinen mit den ersten Statistiken, binnen einer Stunde. *Verlauf importieren* holt die Jahre davor.",
   },
   fr: {
-    about: "Puissance actuelle, énergies, mois et années, et les onduleurs de toutes les installations. Se construit seul.",
+    about: "Puissance, énergies, années et onduleurs des installations.",
     now: "Maintenant", today: "Aujourd'hui", years: "Mois et années", inverter: "Onduleur", settings: "Réglages",
     soFar: "Aujourd'hui jusqu'ici", outage: "Le réseau est coupé", flow: "Flux d'énergie", power: "Puissance", charge: "État de charge",
     energies: "Énergies", costs: "Coûts du jour", thisMonth: "Ce mois-ci", thisYear: "Cette année", lastYear: "L'année dernière",
     byMonth: "Mois par mois", byDay: "Les 31 derniers jours", strings: "Chaînes PV", phases: "Phases", backup: "Secours",
-    battery: "Batterie", state: "État", temperatures: "Températures", shares: "Énergie propre", empty: "Aucune installation M-TEC n'a encore été lue.",
-    later: "Les barres apparaissent dès que Home Assistant a établi ses premières statistiques, dans l'heure. *Importer l'historique* apporte les années précédentes.",
+    battery: "Batterie", state: "État", temperatures: "Températures", shares: "Énergie propre", empty: "Aucune installation n'a encore été lue.",
+    later: "Les barres apparaissent avec les premières statistiques, dans l'heure. *Importer l’historique* apporte les années d'avant.",
   },
   it: {
-    about: "Potenza attuale, energie, mesi e anni e gli inverter di tutti gli impianti. Si costruisce da sola.",
+    about: "Potenza, energie, anni e inverter di tutti gli impianti.",
     now: "Adesso", today: "Oggi", years: "Mesi e anni", inverter: "Inverter", settings: "Impostazioni",
     soFar: "Oggi finora", outage: "La rete è interrotta", flow: "Flusso di energia", power: "Potenza", charge: "Stato di carica",
     energies: "Energie", costs: "Costi di oggi", thisMonth: "Questo mese", thisYear: "Quest'anno", lastYear: "L'anno scorso",
     byMonth: "Mese per mese", byDay: "Gli ultimi 31 giorni", strings: "Stringhe FV", phases: "Fasi", backup: "Backup",
-    battery: "Batteria", state: "Stato", temperatures: "Temperature", shares: "Energia propria", empty: "Nessun impianto M-TEC è stato ancora letto.",
-    later: "Le barre appaiono quando Home Assistant ha creato le prime statistiche, entro un'ora. *Importa lo storico* aggiunge gli anni precedenti.",
+    battery: "Batteria", state: "Stato", temperatures: "Temperature", shares: "Energia propria", empty: "Nessun impianto è stato ancora letto.",
+    later: "Le barre appaiono con le prime statistiche, entro un'ora. *Importa lo storico* aggiunge gli anni precedenti.",
   },
   nl: {
-    about: "Vermogen nu, energie, maanden en jaren, en de omvormers van alle installaties. Bouwt zichzelf op.",
+    about: "Vermogen, energie, jaren en omvormers van alle installaties.",
     now: "Nu", today: "Vandaag", years: "Maanden en jaren", inverter: "Omvormer", settings: "Instellingen",
     soFar: "Vandaag tot nu toe", outage: "Het net is uitgevallen", flow: "Energiestroom", power: "Vermogen", charge: "Laadtoestand",
     energies: "Energie", costs: "Kosten vandaag", thisMonth: "Deze maand", thisYear: "Dit jaar", lastYear: "Vorig jaar",
     byMonth: "Maand voor maand", byDay: "De laatste 31 dagen", strings: "PV-strings", phases: "Fasen", backup: "Noodstroom",
-    battery: "Batterij", state: "Toestand", temperatures: "Temperaturen", shares: "Eigen stroom", empty: "Er is nog geen M-TEC-installatie uitgelezen.",
-    later: "De balken verschijnen zodra Home Assistant zijn eerste statistieken heeft gemaakt, binnen een uur. *Geschiedenis importeren* haalt de jaren ervoor op.",
+    battery: "Batterij", state: "Toestand", temperatures: "Temperaturen", shares: "Eigen stroom", empty: "Er is nog geen installatie uitgelezen.",
+    later: "Balken verschijnen met de eerste statistieken, binnen een uur. *Geschiedenis importeren* haalt de jaren ervoor op.",
   },
   cs: {
-    about: "Okamžitý výkon, energie, měsíce a roky a střídače všech elektráren. Sestaví se sám.",
+    about: "Výkon, energie, roky a střídače všech elektráren.",
     now: "Nyní", today: "Dnes", years: "Měsíce a roky", inverter: "Střídač", settings: "Nastavení",
     soFar: "Dnes dosud", outage: "Síť má výpadek", flow: "Tok energie", power: "Výkon", charge: "Stav nabití",
     energies: "Energie", costs: "Náklady dnes", thisMonth: "Tento měsíc", thisYear: "Letos", lastYear: "Loni",
     byMonth: "Měsíc po měsíci", byDay: "Posledních 31 dní", strings: "FV stringy", phases: "Fáze", backup: "Záloha",
-    battery: "Baterie", state: "Stav", temperatures: "Teploty", shares: "Vlastní energie", empty: "Zatím nebyla načtena žádná elektrárna M-TEC.",
-    later: "Sloupce se objeví, jakmile Home Assistant vytvoří první statistiky, do hodiny. *Importovat historii* doplní předchozí roky.",
+    battery: "Baterie", state: "Stav", temperatures: "Teploty", shares: "Vlastní energie", empty: "Zatím nebyla načtena žádná elektrárna.",
+    later: "Sloupce se objeví s prvními statistikami, do hodiny. *Importovat historii* doplní předchozí roky.",
   },
   hu: {
-    about: "Pillanatnyi teljesítmény, energiák, hónapok és évek, és minden erőmű inverterei. Magától felépül.",
+    about: "Teljesítmény, energia, évek és inverterek.",
     now: "Most", today: "Ma", years: "Hónapok és évek", inverter: "Inverter", settings: "Beállítások",
     soFar: "Ma eddig", outage: "A hálózat kimaradt", flow: "Energiaáramlás", power: "Teljesítmény", charge: "Töltöttség",
     energies: "Energiák", costs: "Mai költségek", thisMonth: "Ez a hónap", thisYear: "Idén", lastYear: "Tavaly",
     byMonth: "Hónapról hónapra", byDay: "Az utolsó 31 nap", strings: "PV-stringek", phases: "Fázisok", backup: "Tartalék",
-    battery: "Akkumulátor", state: "Állapot", temperatures: "Hőmérsékletek", shares: "Saját energia", empty: "Még egyetlen M-TEC erőmű sem lett beolvasva.",
-    later: "Az oszlopok megjelennek, amint a Home Assistant elkészítette az első statisztikákat, egy órán belül. Az *Előzmények importálása* elhozza a korábbi éveket.",
+    battery: "Akkumulátor", state: "Állapot", temperatures: "Hőmérsékletek", shares: "Saját energia", empty: "Még egyetlen erőmű sem lett beolvasva.",
+    later: "Az oszlopok az első statisztikákkal jelennek meg, egy órán belül. Az *Előzmények importálása* elhozza a korábbi éveket.",
   },
 };
 
@@ -149,6 +149,16 @@ const heading = (text, icon, style = "title") => ({ type: "heading", heading: te
 
 const only = (condition, ...cards) => (condition ? cards : []);
 
+const withoutDevice = (name, device) => (name.startsWith(`${device} `) ? name.slice(device.length + 1) : name);
+
+/** Return an entity's name without that of its device. */
+const shortName = (hass, { entity_id, device_id }) =>
+  withoutDevice(hass.states[entity_id].attributes.friendly_name ?? entity_id, nameOf(hass.devices[device_id]));
+
+/** Return the name of an energy without the word for today: the heading says of when it is. */
+const undated = (hass, text, entity) =>
+  shortName(hass, entity).replace(new RegExp(`\\s+${text.today.replace("'", ".")}$`, "i"), "");
+
 const grid = (columns, rows) => ({ columns, rows });
 
 function tile({ entity_id, translation_key }, more = {}) {
@@ -165,7 +175,7 @@ const history = (ids, hours, rows) => ({
 const section = (cards, span = 1) => ({ type: "grid", cards, column_span: span });
 
 const view = (title, path, icon, sections) => ({
-  title, path, icon, type: "sections", max_columns: 3, sections: sections.filter(({ cards }) => cards.length > 1),
+  title, path, icon, type: "sections", max_columns: 3, dense_section_placement: true, sections: sections.filter(({ cards }) => cards.length > 1),
 });
 
 /** Return what the Energy dashboard knows: its sources and its sensors of costs, nothing if it is not set up. */
@@ -181,9 +191,9 @@ async function energyOf(hass) {
   }
 }
 
-/** Return the energies of each month since the beginning of last year, by entity. */
-async function monthsOf(hass, plants) {
-  const ids = plants.flatMap((plant) => withKeys(plant, ENERGIES).map(({ entity_id }) => entity_id));
+/** Return the energies and costs of each month since the beginning of last year, by entity. */
+async function monthsOf(hass, plants, { costs }) {
+  const ids = plants.flatMap((plant) => idsOf(plant, ENERGIES)).flatMap((id) => [id, ...only(costs[id], costs[id])]);
   if (!ids.length) return {};
   const start = new Date(new Date().getFullYear() - 1, 0, 1);
   try {
@@ -211,36 +221,35 @@ function isDrawn(energy, plants) {
 }
 
 function nowView(hass, text, plants, energy) {
-  const flow = isDrawn(energy, plants)
-    ? [section([
-        heading(text.flow, "mdi:transit-connection-variant"),
-        { type: "power-sankey", collection_key: `${COLLECTION}_now`, grid_options: grid("full", 6) },
-      ], 2)]
-    : [];
-  const sections = plants.flatMap((plant) => {
-    const charge = withKeys(plant, ["state_of_charge"]);
-    const powers = idsOf(plant, POWERS);
-    return [
-      section([
-        heading(plant.name, "mdi:solar-power-variant"),
-        ...tiles(plant, [...POWERS, "backup_power"]),
-        ...charge.map((entity) => tile(entity, { features: [{ type: "bar-gauge" }], grid_options: grid("full", 2) })),
-        ...only(powers.length, history(powers, 6, 5)),
-      ]),
-      section([
-        heading(plants.length > 1 ? `${plant.name}: ${text.soFar}` : text.soFar, "mdi:calendar-today"),
-        ...tiles(plant, [...ENERGIES, ...SHARES_TODAY, "backup_today"]),
-      ]),
-    ];
+  const curves = plants.length === 1 ? history(idsOf(plants[0], POWERS), 6, 6) : null;
+  const flow = [
+    heading(text.flow, "mdi:transit-connection-variant"),
+    ...only(isDrawn(energy, plants), {
+      type: "power-sankey", collection_key: `${COLLECTION}_now`, grid_options: grid("full", 6),
+    }),
+    ...only(curves?.entities.length, curves),
+  ];
+  const sections = plants.map((plant) => {
+    const today = withKeys(plant, [...ENERGIES, ...SHARES_TODAY, "backup_today"]);
+    return section([
+      heading(plant.name, "mdi:solar-power-variant"),
+      ...tiles(plant, [...POWERS, "backup_power"]),
+      ...withKeys(plant, ["state_of_charge"]).map((entity) =>
+        tile(entity, { features: [{ type: "bar-gauge" }], grid_options: grid("full", 2) })),
+      ...only(today.length, heading(text.soFar, "mdi:calendar-today", "subtitle")),
+      ...today.map((entity) => tile(entity, { name: undated(hass, text, entity) })),
+    ]);
   });
-  return { ...view(text.now, "now", "mdi:home-lightning-bolt", [...flow, ...sections]), badges: outageBadges(text, plants) };
+  return {
+    ...view(text.now, "now", "mdi:home-lightning-bolt", [section(flow, 2), ...sections]), badges: outageBadges(text, plants),
+  };
 }
 
-function todayView(hass, text, plants, energy) {
+function todayView(hass, text, plants, energy, months) {
   const sections = plants.flatMap((plant) => {
     const powers = idsOf(plant, POWERS);
     const charge = idsOf(plant, ["state_of_charge"]);
-    const costs = withKeys(plant, ENERGIES).map(({ entity_id }) => energy.costs[entity_id]).filter((id) => hass.states[id]);
+    const costs = withKeys(plant, ENERGIES).map(({ entity_id }) => energy.costs[entity_id]).filter((id) => months[id]?.length);
     return [
       section([
         heading(plants.length > 1 ? `${plant.name}: ${text.power}` : text.power, "mdi:chart-line"),
@@ -249,14 +258,14 @@ function todayView(hass, text, plants, energy) {
       ], 2),
       section([
         heading(text.energies, "mdi:lightning-bolt"),
-        ...tiles(plant, ENERGIES),
+        ...withKeys(plant, ENERGIES).map((entity) => tile(entity, { name: undated(hass, text, entity) })),
         ...idsOf(plant, SHARES_TODAY).map((id) => ({
-          type: "gauge", ...named(id), min: 0, max: 100, visibility: whileKnown(id), grid_options: grid(6, 3),
+          type: "gauge", entity: id, name: undated(hass, text, hass.entities[id]), min: 0, max: 100, visibility: whileKnown(id), grid_options: grid(6, 3),
         })),
         ...only(costs.length, heading(text.costs, "mdi:cash", "subtitle")),
         ...costs.map((id) => ({
-          type: "statistic", entity: id, stat_type: "change", period: { calendar: { period: "day" } },
-          grid_options: { columns: 6 },
+          type: "statistic", entity: id, name: withoutDevice(hass.states[id]?.attributes.friendly_name ?? id, plant.name),
+          stat_type: "change", period: { calendar: { period: "day" } }, grid_options: { columns: "full" },
         })),
       ]),
     ];
@@ -278,13 +287,13 @@ function yearsView(hass, text, plants, months) {
       }])];
     }
     const sums = (entities, period) => entities.map((entity) => ({
-      type: "statistic", ...named(entity.entity_id), stat_type: "change", period: { calendar: period },
+      type: "statistic", entity: entity.entity_id, name: undated(hass, text, entity), stat_type: "change", period: { calendar: period },
       grid_options: { columns: 6 },
     }));
     const bars = (period, days, rows) => ({
       type: "statistics-graph", chart_type: "bar", period, days_to_show: days, stat_types: ["change"],
-      entities: known.map((entity) => ({ entity: entity.entity_id, name: shortName(hass, entity) })),
-      hide_legend: false, grid_options: grid("full", rows),
+      entities: known.map((entity) => ({ entity: entity.entity_id, name: undated(hass, text, entity) })),
+      grid_options: grid("full", rows),
     });
     const shares = plant.entities.filter(({ translation_key }) =>
       /^self_(sufficiency|consumption)_(this_)?(month|year)$/.test(translation_key ?? ""));
@@ -302,24 +311,19 @@ function yearsView(hass, text, plants, months) {
   return view(text.years, "years", "mdi:chart-bar", sections);
 }
 
-/** Return an entity's name without that of its device. */
-function shortName(hass, entity) {
-  const name = hass.states[entity.entity_id].attributes.friendly_name ?? entity.entity_id;
-  const device = nameOf(hass.devices[entity.device_id]);
-  return name.startsWith(`${device} `) ? name.slice(device.length + 1) : name;
-}
-
 const inverterNames = (plants) =>
   plants.flatMap((plant) => plant.inverters.map((inverter) => ({
     ...inverter, title: plants.length > 1 && inverter.device !== plant.device ? `${plant.name}: ${inverter.name}` : inverter.name,
   })));
 
-function inverterView(hass, text, plants) {
-  const several = plants.flatMap(({ inverters }) => inverters).length > 1;
-  const sections = inverterNames(plants).flatMap((inverter) =>
-    INVERTER_GROUPS.map(([group, keys]) => section([
-      heading(several ? `${inverter.title}: ${text[group]}` : text[group]), ...tiles(inverter, keys),
-    ])));
+function inverterView(text, plants) {
+  const inverters = inverterNames(plants);
+  const groups = (inverter, style) => INVERTER_GROUPS.map(([group, keys]) => [
+    heading(text[group], undefined, style), ...tiles(inverter, keys),
+  ]).filter((cards) => cards.length > 1);
+  const sections = inverters.length === 1
+    ? groups(inverters[0], "title").map((cards) => section(cards))
+    : inverters.map((inverter) => section([heading(inverter.title, "mdi:sine-wave"), ...groups(inverter, "subtitle").flat()]));
   return view(text.inverter, "inverter", "mdi:sine-wave", sections);
 }
 
@@ -338,10 +342,11 @@ export async function generate(hass) {
   const text = textsOf(hass);
   const plants = plantsOf(hass);
   if (!plants.length) return { views: [{ title: "M-TEC", cards: [{ type: "markdown", content: text.empty }] }] };
-  const [energy, months] = await Promise.all([energyOf(hass), monthsOf(hass, plants)]);
+  const energy = await energyOf(hass);
+  const months = await monthsOf(hass, plants, energy);
   const views = [
-    nowView(hass, text, plants, energy), todayView(hass, text, plants, energy), yearsView(hass, text, plants, months),
-    inverterView(hass, text, plants), settingsView(text, plants),
+    nowView(hass, text, plants, energy), todayView(hass, text, plants, energy, months), yearsView(hass, text, plants, months),
+    inverterView(text, plants), settingsView(text, plants),
   ];
   return { title: "M-TEC", views: views.filter(({ sections }) => sections.length) };
 }
