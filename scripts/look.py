@@ -17,6 +17,7 @@ from scripts.demo import (
     CORE_CONFIG,
     Demo,
     DemoError,
+    act,
     demo_house,
     exit_code,
     fill_energy_dashboard,
@@ -154,15 +155,20 @@ async def main() -> int:
     parser.add_argument("--width", choices=WIDTHS, action="append")
     parser.add_argument("--language", action="append")
     parser.add_argument("--bare", action="store_true", help="leave the Energy dashboard empty")
+    parser.add_argument("--history", action="store_true", help="import a plant's past first, which takes ten minutes")
     arguments = parser.parse_args()
     variants = list(product(arguments.theme or THEMES, arguments.width or WIDTHS, arguments.language or LANGUAGES))
 
     async def work() -> None:
-        with state_folder("look") as folder:
-            async with demo_house(folder, account=True, simulator_options=("--now", NOON.isoformat())) as demo:
+        # Statistics are of the time that Home Assistant lives in, so the portal has to be there, too.
+        options = () if arguments.history else ("--now", NOON.isoformat())
+        with state_folder("look-history" if arguments.history else "look") as folder:
+            async with demo_house(folder, account=True, simulator_options=options) as demo:
                 await wait_for_values(demo)
                 if not arguments.bare:
                     await fill_energy_dashboard(demo)
+                if arguments.history:
+                    await act(demo, "import_history", resolution="days")
                 await add_dashboard(demo)
                 try:
                     async with browser(demo) as launched:

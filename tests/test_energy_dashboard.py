@@ -157,8 +157,8 @@ async def test_several_stations_are_told_apart_and_lack_what_they_lack(hass: Hom
     names = [source["name"] for source in stored]
     assert len(names) == len(set(names))
     assert "Haus am See: Grid" in names
-    # The cabin has neither a meter nor a battery.
-    assert [name for name in names if name.startswith("Hütte")] == ["Hütte: PV"]
+    # This one has neither a meter nor a battery.
+    assert [name for name in names if name.startswith("Stall")] == ['Stall; "Süd"/Müller: PV']
 
 
 @GENERATION1
