@@ -14,7 +14,10 @@ from typing import Any
 from playwright.async_api import Error, async_playwright  # type: ignore[import-not-found]
 
 from scripts.demo import (
+    ACCOUNT,
+    CHECKOUT,
     CORE_CONFIG,
+    DOMAIN,
     Demo,
     DemoError,
     act,
@@ -31,6 +34,7 @@ THEMES = ("light", "dark")
 LANGUAGES = ("en", "de")
 STRATEGY = {"strategy": {"type": "custom:mtec"}}
 PATH = "m-tec"
+WORDS = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text(encoding="utf-8"))
 HARMLESS = ("favicon", "service worker", "ServiceWorker", "brands/", "ERR_INTERNET_DISCONNECTED", "net::ERR_", "map-tiles")
 """What a browser complains about in a house without internet."""
 
@@ -148,6 +152,60 @@ async def look(demo: Demo, launched: Any, folder: Path, variants: list[tuple[str
     return found
 
 
+async def set_up(demo: Demo, launched: Any, folder: Path) -> list[str]:
+    """Go from the first click of the set-up to the dashboard, with clicks alone. Return what is wrong."""
+    page, complaints = await open_page(demo, launched, "light", "desktop", "en")
+
+    async def picture(name: str) -> None:
+        await page.wait_for_timeout(1000)
+        await page.screenshot(path=folder / f"set-up-{name}.png")
+
+    async def click(text: str) -> None:
+        await page.get_by_text(text, exact=True).last.click()
+
+    try:
+        await page.goto(f"{demo.home}/config/integrations/dashboard/add?domain={DOMAIN}")
+        await page.get_by_role("button", name="OK").click()
+        await page.get_by_text(WORDS["config"]["step"]["user"]["menu_options"]["account"]).click()
+        await page.locator("input[type=email]").fill(ACCOUNT.email)
+        await page.locator("input[type=password]").fill(ACCOUNT.password)
+        await page.get_by_text(WORDS["config"]["step"]["account"]["sections"]["portal"]["name"], exact=True).click()
+        await page.locator("input[type=url]").fill(demo.simulator)
+        await page.get_by_role("button", name="Submit").click()
+        steps = WORDS["options"]["step"]
+        next_steps = steps["next_steps"]["menu_options"]
+        await page.get_by_text(next_steps["later"], exact=True).wait_for(timeout=60_000)
+        await picture("1-next")
+        await click(next_steps["energy_dashboard"])
+        await page.get_by_text(steps["energy_dashboard"]["data"]["import_price"]).first.wait_for()
+        await picture("2-energy")
+        await page.get_by_role("button", name="Submit").click()
+        await page.get_by_text("Open the Energy dashboard").wait_for()
+        await picture("3-added")
+        await page.goto(f"{demo.home}/config/lovelace/dashboards")
+        await page.get_by_text("Add dashboard").first.click()
+        await page.get_by_text("M-TEC Energybutler").last.wait_for()
+        await page.get_by_text("M-TEC Energybutler").last.scroll_into_view_if_needed()
+        await picture("4-community")
+        await page.get_by_text("M-TEC Energybutler").last.click()
+        await picture("5-named")
+        await page.get_by_role("button", name="Create").click()
+        await page.get_by_text("M-TEC Energybutler").first.wait_for()
+        await picture("6-created")
+    except Error as error:
+        await picture("failed")
+        return [f"set-up: {error}", *complaints]
+    sources = await demo.command("energy/get_prefs")
+    configs = [
+        await demo.command("lovelace/config", url_path=each["url_path"])
+        for each in await demo.command("lovelace/dashboards/list")
+        if each["mode"] == "storage"
+    ]
+    types = {each["type"] for each in sources["energy_sources"]}
+    found = [] if types == {"grid", "solar", "battery"} else [f"The Energy dashboard has {types}"]
+    return [*found, *([] if STRATEGY in configs else [f"The dashboards are {configs}"]), *complaints]
+
+
 async def main() -> int:
     """Look at all variants, or at those the command line names."""
     parser = argparse.ArgumentParser(prog="scripts/look", description=__doc__)
@@ -155,6 +213,7 @@ async def main() -> int:
     parser.add_argument("--width", choices=WIDTHS, action="append")
     parser.add_argument("--language", action="append")
     parser.add_argument("--bare", action="store_true", help="leave the Energy dashboard empty")
+    parser.add_argument("--set-up", action="store_true", help="watch the set-up instead, from the first click to the last")
     parser.add_argument("--history", action="store_true", help="import a plant's past first, which takes ten minutes")
     arguments = parser.parse_args()
     variants = list(product(arguments.theme or THEMES, arguments.width or WIDTHS, arguments.language or LANGUAGES))
@@ -162,6 +221,17 @@ async def main() -> int:
     async def work() -> None:
         # Statistics are of the time that Home Assistant lives in, so the portal has to be there, too.
         options = () if arguments.history else ("--now", NOON.isoformat())
+        if arguments.set_up:
+            with state_folder("look-set-up") as folder:
+                async with (
+                    demo_house(folder, account=False, simulator_options=options) as demo,
+                    browser(demo) as launched,
+                ):
+                    found = await set_up(demo, launched, folder)
+            if found:
+                raise DemoError("\n".join(found))
+            print(f"Watched the set-up: nothing is wrong. The pictures are in {folder}.")
+            return
         with state_folder("look-history" if arguments.history else "look") as folder:
             async with demo_house(folder, account=True, simulator_options=options) as demo:
                 await wait_for_values(demo)
