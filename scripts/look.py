@@ -35,7 +35,15 @@ LANGUAGES = ("en", "de")
 STRATEGY = {"strategy": {"type": "custom:mtec"}}
 PATH = "m-tec"
 WORDS = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text(encoding="utf-8"))
-HARMLESS = ("favicon", "service worker", "ServiceWorker", "brands/", "ERR_INTERNET_DISCONNECTED", "net::ERR_", "map-tiles")
+HARMLESS = (
+    "favicon",
+    "service worker",
+    "ServiceWorker",
+    "brands/",
+    "ERR_INTERNET_DISCONNECTED",
+    "net::ERR_",
+    "map-tiles",
+)
 """What a browser complains about in a house without internet."""
 
 FIND_PROBLEMS = """() => {
@@ -43,19 +51,26 @@ FIND_PROBLEMS = """() => {
   const walk = (root) => {
     for (const each of root.querySelectorAll("*")) {
       const name = each.localName;
-      if (/^hui-(error-card|warning|warning-element|error-section|error-badge)$/.test(name)) found.push(name + ": " + each.innerText);
+      if (/^hui-(error-card|warning|warning-element|error-section|error-badge)$/.test(name)) {
+        found.push(name + ": " + each.innerText);
+      }
       if (each.shadowRoot) walk(each.shadowRoot);
       if (name === "style" || name === "script") continue;
       for (const node of each.childNodes) {
         const words = node.nodeType === Node.TEXT_NODE ? node.data.trim() : "";
         const shown = each.checkVisibility ? each.checkVisibility() : true;
-        if (shown && /^(unknown|unbekannt|unavailable|nicht verfügbar|undefined|NaN|\\[object Object\\])$/i.test(words)) found.push("says " + words);
+        const empty = /^(unknown|unbekannt|unavailable|nicht verfügbar|undefined|NaN|\\[object Object\\])$/i;
+        if (shown && empty.test(words)) found.push("says " + words);
       }
     }
   };
   walk(document);
   return found;
 }"""
+PANEL = (
+    "document.querySelector('home-assistant').shadowRoot.querySelector('home-assistant-main').shadowRoot"
+    ".querySelector('ha-panel-lovelace')"
+)
 COUNT_CARDS = """() => {
   let count = 0;
   const walk = (root) => {
@@ -72,7 +87,12 @@ COUNT_CARDS = """() => {
 async def add_dashboard(demo: Demo) -> None:
     """Add the dashboard as a person would: a new one of our strategy."""
     await demo.command(
-        "lovelace/dashboards/create", url_path=PATH, mode="storage", title="M-TEC", icon="mdi:solar-power", show_in_sidebar=True
+        "lovelace/dashboards/create",
+        url_path=PATH,
+        mode="storage",
+        title="M-TEC",
+        icon="mdi:solar-power",
+        show_in_sidebar=True,
     )
     await demo.command("lovelace/config/save", url_path=PATH, config=STRATEGY)
 
@@ -124,10 +144,7 @@ async def look(demo: Demo, launched: Any, folder: Path, variants: list[tuple[str
         except Error as error:
             await page.screenshot(path=folder / "failed.png")
             raise DemoError(f"The dashboard does not open: {error}; {complaints}") from error
-        paths = await page.evaluate(
-            "() => document.querySelector('home-assistant').shadowRoot.querySelector('home-assistant-main').shadowRoot"
-            ".querySelector('ha-panel-lovelace').lovelace.config.views.map((view) => view.path)"
-        )
+        paths = await page.evaluate(f"() => {PANEL}.lovelace.config.views.map((view) => view.path)")
         for path in paths:
             name = f"{path}-{width}-{theme}-{language}"
             await page.goto(f"{demo.home}/{PATH}/{path}")
@@ -137,8 +154,7 @@ async def look(demo: Demo, launched: Any, folder: Path, variants: list[tuple[str
             if await page.evaluate(COUNT_CARDS) < 2:  # noqa: PLR2004
                 found.append(f"{name}: hardly a card")
             height = await page.evaluate(
-                "() => document.querySelector('home-assistant').shadowRoot.querySelector('home-assistant-main').shadowRoot"
-                ".querySelector('ha-panel-lovelace').shadowRoot.querySelector('hui-root').shadowRoot.querySelector('#view').scrollHeight"
+                f"() => {PANEL}.shadowRoot.querySelector('hui-root').shadowRoot.querySelector('#view').scrollHeight"
             )
             tall = {"width": WIDTHS[width][0], "height": max(WIDTHS[width][1], min(height + 60, 3000))}
             await page.set_viewport_size(tall)
@@ -213,7 +229,9 @@ async def main() -> int:
     parser.add_argument("--width", choices=WIDTHS, action="append")
     parser.add_argument("--language", action="append")
     parser.add_argument("--bare", action="store_true", help="leave the Energy dashboard empty")
-    parser.add_argument("--set-up", action="store_true", help="watch the set-up instead, from the first click to the last")
+    parser.add_argument(
+        "--set-up", action="store_true", help="watch the set-up instead, from the first click to the last"
+    )
     parser.add_argument("--history", action="store_true", help="import a plant's past first, which takes ten minutes")
     arguments = parser.parse_args()
     variants = list(product(arguments.theme or THEMES, arguments.width or WIDTHS, arguments.language or LANGUAGES))

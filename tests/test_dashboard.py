@@ -14,8 +14,8 @@ from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.mtec.dashboard import MODULE, async_dashboard_path, async_load_dashboard
 from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.dashboard import MODULE, async_dashboard_path, async_load_dashboard
 from tests.checkout import CHECKOUT
 from tests.conftest import FAMILY, GENERATION1, VILLAGE, SetUp
 from tests.home import Home
@@ -97,7 +97,9 @@ async def test_path_of_the_dashboard_is_that_of_our_strategy(hass: HomeAssistant
             return {"strategy": {"type": self.kind}} if self.kind else {"views": []}
 
     class Lovelace:
-        dashboards = {None: Dashboard("original-states"), "own": Dashboard(None), "sun": Dashboard("custom:mtec")}
+        def __init__(self) -> None:
+            kinds = {None: "original-states", "own": None, "sun": "custom:mtec"}
+            self.dashboards = {path: Dashboard(kind) for path, kind in kinds.items()}
 
     assert await async_dashboard_path(hass) is None
     hass.data["lovelace"] = Lovelace()

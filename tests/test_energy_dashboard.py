@@ -134,7 +134,9 @@ async def test_takes_out_exactly_what_was_added(hass: HomeAssistant, set_up: Set
     grid = next(source for source in await sources(hass) if source["type"] == "grid")
     assert (grid["entity_energy_price"], grid["number_energy_price"]) == ("sensor.tariff", None)
     # A price that the person has changed since does not keep it in.
-    await save(hass, *((each | {"entity_energy_price": None} if each == grid else each) for each in await sources(hass)))
+    await save(
+        hass, *((each | {"entity_energy_price": None} if each == grid else each) for each in await sources(hass))
+    )
     form = await choose(hass, entry, "energy_remove")
     assert form["description_placeholders"]["sources"] == "- Grid\n- PV\n- Battery"
     assert (await submit(hass, form))["reason"] == "energy_removed"

@@ -69,7 +69,10 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, OptionsFlow):
                 "open_dashboard",
                 "later",
             ],
-            description_placeholders={"home": self.config_entry.title, "stations": ", ".join(self._station_names().values())},
+            description_placeholders={
+                "home": self.config_entry.title,
+                "stations": ", ".join(self._station_names().values()),
+            },
         )
 
     async def async_step_later(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
