@@ -204,10 +204,14 @@ async def set_up(demo: Demo, launched: Any, folder: Path) -> list[str]:
         await page.get_by_text("M-TEC Energybutler").last.scroll_into_view_if_needed()
         await picture("4-community")
         await page.get_by_text("M-TEC Energybutler").last.click()
+        await page.get_by_label("Title").fill("Solar power")
         await picture("5-named")
         await page.get_by_role("button", name="Create").click()
-        await page.get_by_text("M-TEC Energybutler").first.wait_for()
-        await picture("6-created")
+        await page.get_by_text("Solar power").first.wait_for()
+        await page.get_by_text("Solar power").first.click()
+        await page.locator("hui-sections-view ha-card").first.wait_for()
+        await page.wait_for_timeout(2000)
+        await picture("6-dashboard")
     except Error as error:
         await picture("failed")
         return [f"set-up: {error}", *complaints]

@@ -1,5 +1,6 @@
 """The Energy dashboard, set up in a dialog and taken back, and what can be done after the set-up."""
 
+import json
 from typing import Any
 
 from homeassistant.components.energy.data import ENERGY_SOURCE_SCHEMA, async_get_manager
@@ -10,6 +11,7 @@ import pytest
 
 from custom_components.mtec import home_assistant_internals
 from custom_components.mtec.const import DOMAIN
+from tests.checkout import MTEC
 from tests.conftest import FAMILY, GENERATION1, SetUp
 from tests.home import Home
 from tests.portal_simulator import PortalSimulator
@@ -216,3 +218,10 @@ async def test_after_the_set_up_is_shown_what_can_be_done(hass: HomeAssistant, s
     way = await options.async_configure(menu["flow_id"], {"next_step_id": "open_dashboard"})
     assert (way["reason"], way["description_placeholders"]) == ("dashboard_new", {"url": "/config/lovelace/dashboards"})
     await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def test_titles_of_the_options_have_no_placeholders() -> None:
+    """The frontend fills in those of a menu's description, but not those of its title."""
+    for path in (MTEC / "translations").glob("*.json"):
+        steps = json.loads(path.read_text(encoding="utf-8"))["options"]["step"]
+        assert not [name for name, step in steps.items() if "{" in step["title"]], path
