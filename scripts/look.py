@@ -204,7 +204,7 @@ async def set_up(demo: Demo, launched: Any, folder: Path) -> list[str]:
         await page.get_by_text("M-TEC Energybutler").last.scroll_into_view_if_needed()
         await picture("4-community")
         await page.get_by_text("M-TEC Energybutler").last.click()
-        await page.get_by_label("Title").fill("Solar power")
+        await page.locator("dialog-lovelace-dashboard-detail input").first.fill("Solar power")
         await picture("5-named")
         await page.get_by_role("button", name="Create").click()
         await page.get_by_text("Solar power").first.wait_for()

@@ -7,7 +7,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from homeassistant.components.frontend import DATA_EXTRA_MODULE_URL
+from homeassistant.components.frontend import DATA_EXTRA_MODULE_URL, UrlManager
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
@@ -27,16 +27,12 @@ LARGEST = 20 * 1024
 async def _frontend(hass: HomeAssistant) -> None:
     """Have what of the frontend matters here; the package with its pages is not needed."""
     assert await async_setup_component(hass, "http", {})
-    hass.data[DATA_EXTRA_MODULE_URL] = _Urls()
+    hass.data[DATA_EXTRA_MODULE_URL] = UrlManager(lambda change, url: None, [])
     hass.config.components.add("frontend")
 
 
-class _Urls(set[str]):
-    """Stands for the frontend's list of modules."""
-
-
 def _ours(hass: HomeAssistant) -> list[str]:
-    return [url for url in hass.data[DATA_EXTRA_MODULE_URL] if DOMAIN in url]
+    return [url for url in hass.data[DATA_EXTRA_MODULE_URL].urls if DOMAIN in url]
 
 
 @GENERATION1
@@ -82,7 +78,7 @@ async def test_address_changes_with_the_file(
         monkeypatch.setattr("custom_components.mtec.dashboard.MODULE", file)
         hass.data.pop("mtec_dashboard_url", None)
         hass.data.pop("mtec_dashboard_loaded", None)
-        hass.data[DATA_EXTRA_MODULE_URL] = _Urls()
+        hass.data[DATA_EXTRA_MODULE_URL] = UrlManager(lambda change, url: None, [])
         await async_load_dashboard(hass)
         urls |= set(_ours(hass))
     assert len(urls) == 2

@@ -1,5 +1,6 @@
 """The Energy dashboard, set up in a dialog and taken back, and what can be done after the set-up."""
 
+from collections.abc import Mapping
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigFlowRes
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 import pytest
+import voluptuous as vol
 
 from custom_components.mtec import home_assistant_internals
 from custom_components.mtec.const import DOMAIN
@@ -44,6 +46,12 @@ async def choose(hass: HomeAssistant, entry: ConfigEntry, option: str) -> Config
     return await hass.config_entries.options.async_configure(menu["flow_id"], {"next_step_id": option})
 
 
+def placeholders(step: ConfigFlowResult) -> Mapping[str, str]:
+    found = step["description_placeholders"]
+    assert found is not None
+    return found
+
+
 async def submit(hass: HomeAssistant, form: ConfigFlowResult, **fields: Any) -> ConfigFlowResult:
     assert form["type"] is FlowResultType.FORM, form
     return await hass.config_entries.options.async_configure(form["flow_id"], fields)
@@ -53,7 +61,7 @@ async def test_sets_up_what_the_energy_dashboard_lacks(hass: HomeAssistant, set_
     entry = await set_up(FAMILY)
     await save(hass, OTHER)
     form = await choose(hass, entry, "energy_dashboard")
-    listed = form["description_placeholders"]["sources"]
+    listed = placeholders(form)["sources"]
     assert "**Haus am See**" in listed
     assert "- Grid: Grid import today, Grid export today, Grid power" in listed
     # The dialog alone changes nothing.
@@ -106,7 +114,9 @@ async def test_what_is_there_is_left_with_its_price(hass: HomeAssistant, set_up:
     await save(hass, mine)
     form = await choose(hass, entry, "energy_dashboard")
     # Without a grid to add there are no prices to ask for.
-    assert {str(field) for field in form["data_schema"].schema} == {"capacity"}
+    schema = form["data_schema"]
+    assert schema is not None
+    assert {str(field) for field in schema.schema} == {"capacity"}
     await submit(hass, form)
     assert [source["type"] for source in await sources(hass)] == ["grid", "solar", "battery"]
     assert (await sources(hass))[0] == mine
@@ -140,7 +150,7 @@ async def test_takes_out_exactly_what_was_added(hass: HomeAssistant, set_up: Set
         hass, *((each | {"entity_energy_price": None} if each == grid else each) for each in await sources(hass))
     )
     form = await choose(hass, entry, "energy_remove")
-    assert form["description_placeholders"]["sources"] == "- Grid\n- PV\n- Battery"
+    assert placeholders(form)["sources"] == "- Grid\n- PV\n- Battery"
     assert (await submit(hass, form))["reason"] == "energy_removed"
     assert await sources(hass) == [OTHER]
 
@@ -186,12 +196,12 @@ async def test_says_what_to_enter_by_hand_if_home_assistant_has_changed(
         monkeypatch.setattr(home_assistant_internals, "ENERGY_SOURCE_SCHEMA", _refuse)
     result = await submit(hass, await choose(hass, entry, "energy_dashboard"))
     assert result["reason"] == "energy_by_hand"
-    assert "Grid import today" in result["description_placeholders"]["sources"]
+    assert "Grid import today" in placeholders(result)["sources"]
     assert await sources(hass) == []
 
 
 def _refuse(_: Any) -> None:
-    raise home_assistant_internals.vol.Invalid("it has changed")
+    raise vol.Invalid("it has changed")
 
 
 # After the set-up
