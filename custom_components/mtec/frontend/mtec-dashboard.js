@@ -351,18 +351,25 @@ export async function generate(hass) {
   return { title: "M-TEC", views: views.filter(({ sections }) => sections.length) };
 }
 
-// Node, where this module is tested, has no elements.
-if (globalThis.customElements && !customElements.get(`ll-strategy-dashboard-${TYPE}`)) {
-  const language = document.querySelector("home-assistant")?.hass ?? { language: navigator.language };
-  customElements.define(`ll-strategy-dashboard-${TYPE}`, class extends HTMLElement {
+function register() {
+  const tag = `ll-strategy-dashboard-${TYPE}`;
+  if (customElements.get(tag)) return;
+  customElements.define(tag, class extends HTMLElement {
     static registryDependencies = ["entities", "devices"];
 
     static generate(config, hass) {
       return generate(hass);
     }
   });
+}
+
+// Node, where this module is tested, has no elements.
+if (globalThis.customElements) {
+  // The frontend replaces the registry of elements at its start, and does not know those that were defined before.
+  customElements.whenDefined("home-assistant").then(register);
   window.customStrategies = window.customStrategies ?? [];
   window.customStrategies.push({
-    type: TYPE, strategyType: "dashboard", name: "M-TEC Energybutler", description: textsOf(language).about,
+    type: TYPE, strategyType: "dashboard", name: "M-TEC Energybutler",
+    description: textsOf({ language: document.documentElement.lang || navigator.language }).about,
   });
 }
