@@ -73,6 +73,8 @@ const TEXTS = {
   },
 };
 
+/** The word for today at the end of a name, which may be in another language than the person's. */
+const TODAY = new RegExp(`\\s+(${Object.values(TEXTS).map(({ today }) => today.replace("'", ".")).join("|")})$`, "i");
 const POWERS = ["pv_power", "consumption_power", "grid_power", "battery_power"];
 const ENERGIES = [
   "pv_energy_today", "consumption_today", "grid_import_today", "grid_export_today", "battery_charge_today",
@@ -155,9 +157,7 @@ const withoutDevice = (name, device) => (name.startsWith(`${device} `) ? name.sl
 const shortName = (hass, { entity_id, device_id }) =>
   withoutDevice(hass.states[entity_id].attributes.friendly_name ?? entity_id, nameOf(hass.devices[device_id]));
 
-/** Return the name of an energy without the word for today: the heading says of when it is. */
-const undated = (hass, text, entity) =>
-  shortName(hass, entity).replace(new RegExp(`\\s+${text.today.replace("'", ".")}$`, "i"), "");
+const undated = (hass, entity) => shortName(hass, entity).replace(TODAY, "");
 
 const grid = (columns, rows) => ({ columns, rows });
 
@@ -237,7 +237,7 @@ function nowView(hass, text, plants, energy) {
       ...withKeys(plant, ["state_of_charge"]).map((entity) =>
         tile(entity, { features: [{ type: "bar-gauge" }], grid_options: grid("full", 2) })),
       ...only(today.length, heading(text.soFar, "mdi:calendar-today", "subtitle")),
-      ...today.map((entity) => tile(entity, { name: undated(hass, text, entity) })),
+      ...today.map((entity) => tile(entity, { name: undated(hass, entity) })),
     ]);
   });
   return {
@@ -258,9 +258,9 @@ function todayView(hass, text, plants, energy, months) {
       ], 2),
       section([
         heading(text.soFar, "mdi:lightning-bolt"),
-        ...withKeys(plant, ENERGIES).map((entity) => tile(entity, { name: undated(hass, text, entity) })),
+        ...withKeys(plant, ENERGIES).map((entity) => tile(entity, { name: undated(hass, entity) })),
         ...idsOf(plant, SHARES_TODAY).map((id) => ({
-          type: "gauge", entity: id, name: undated(hass, text, hass.entities[id]), min: 0, max: 100, visibility: whileKnown(id), grid_options: grid(6, 3),
+          type: "gauge", entity: id, name: undated(hass, hass.entities[id]), min: 0, max: 100, visibility: whileKnown(id), grid_options: grid(6, 3),
         })),
         ...only(costs.length, heading(text.costs, "mdi:cash", "subtitle")),
         ...costs.map((id) => ({
@@ -287,12 +287,12 @@ function yearsView(hass, text, plants, months) {
       }])];
     }
     const sums = (entities, period) => entities.map((entity) => ({
-      type: "statistic", entity: entity.entity_id, name: undated(hass, text, entity), stat_type: "change", period: { calendar: period },
+      type: "statistic", entity: entity.entity_id, name: undated(hass, entity), stat_type: "change", period: { calendar: period },
       grid_options: { columns: 6 },
     }));
     const bars = (period, days, rows) => ({
       type: "statistics-graph", chart_type: "bar", period, days_to_show: days, stat_types: ["change"],
-      entities: known.map((entity) => ({ entity: entity.entity_id, name: undated(hass, text, entity) })),
+      entities: known.map((entity) => ({ entity: entity.entity_id, name: undated(hass, entity) })),
       grid_options: grid("full", rows),
     });
     const shares = plant.entities.filter(({ translation_key }) =>
