@@ -1,7 +1,5 @@
 // The dashboard of M-TEC plants: a strategy that builds its views from cards that Home Assistant ships.
-//
-// Entities are found by their platform and translation key, so that a person may rename them. What a plant lacks has no
-// entity, and so no card.
+// Entities are found by platform and translation key, so that a person may rename them.
 
 const PLATFORM = "mtec";
 const TYPE = "mtec";
@@ -241,7 +239,7 @@ function nowView(hass, text, plants, energy) {
     ]);
   });
   return {
-    ...view(text.now, "now", "mdi:home-lightning-bolt", [section(flow, 2), ...sections]), badges: outageBadges(text, plants),
+    ...view(text.now, "now", "mdi:home-lightning-bolt", [section(flow, plants.length > 1 ? 3 : 2), ...sections]), badges: outageBadges(text, plants),
   };
 }
 
