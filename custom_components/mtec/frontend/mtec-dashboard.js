@@ -286,7 +286,7 @@ function yearsView(hass, text, plants, months) {
     }
     const sums = (entities, period) => entities.map((entity) => ({
       type: "statistic", entity: entity.entity_id, name: undated(hass, entity), stat_type: "change", period: { calendar: period },
-      grid_options: { columns: 6 },
+      grid_options: { columns: "full" },
     }));
     const bars = (period, days, rows) => ({
       type: "statistics-graph", chart_type: "bar", period, days_to_show: days, stat_types: ["change"],
