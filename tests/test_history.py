@@ -724,7 +724,7 @@ async def test_busy_portal(move_in: MoveIn, hass: HomeAssistant, simulator: Port
 
 @GENERATION1
 async def test_offered_after_set_up(hass: HomeAssistant, simulator: PortalSimulator) -> None:
-    """The set-up dialog goes on with the import; whoever closes it there has the account all the same."""
+    """The set-up dialog goes on with what can be done next; whoever closes it there has the account all the same."""
     flows = hass.config_entries.flow
     flow = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
     flow = await flows.async_configure(flow["flow_id"], {"next_step_id": "account"})
@@ -734,7 +734,8 @@ async def test_offered_after_set_up(hass: HomeAssistant, simulator: PortalSimula
     kind, offer_id = flow["next_flow"]
     assert kind is FlowType.OPTIONS_FLOW
     offer = hass.config_entries.options.async_get(offer_id)
-    assert offer["step_id"] == "import_history"
+    assert offer["step_id"] == "next_steps"
+    assert "import_history" in offer["menu_options"]
     hass.config_entries.options.async_abort(offer_id)
     await hass.async_block_till_done()
     assert not async_import_manager(hass).running

@@ -48,7 +48,7 @@ ENERGY_NAMES = _guarded(component="energy")
 
 def test_internals_are_imported_in_one_module_alone() -> None:
     """No other module takes anything out of the recorder or the Energy dashboard, and this one only what is guarded."""
-    assert len(RECORDER_NAMES) == 12 and len(ENERGY_NAMES) == 1
+    assert len(RECORDER_NAMES) == 12 and len(ENERGY_NAMES) == 2
     for path in MTEC.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imported = {
@@ -169,8 +169,12 @@ async def test_name_of_the_energy_dashboard_is_gone(
     await _check_account_lives(hass, entry)
     internals = importlib.import_module(f"custom_components.{DOMAIN}.home_assistant_internals")
     assert internals.is_supported(internals.Feature.IMPORT)
-    with pytest.raises(HomeAssistantError, match="fills in the costs with"):
-        internals.check_supported(internals.Feature.COSTS)
+    if name == "async_get_manager":
+        with pytest.raises(HomeAssistantError, match="fills in the costs with"):
+            internals.check_supported(internals.Feature.COSTS)
+        return
+    with pytest.raises(HomeAssistantError, match="does not let the integration change the Energy dashboard"):
+        internals.check_supported(internals.Feature.ENERGY_DASHBOARD)
 
 
 @GENERATION1

@@ -228,7 +228,15 @@ def test_steps_are_translated(flow: type[ConfigFlow | OptionsFlow | ConfigSubent
     own = [each for each in flow.__mro__ if each.__module__.startswith("custom_components")]
     used = {name.removeprefix("async_step_") for each in own for name in vars(each) if name.startswith("async_step_")}
     # A step without a form of its own leads to another, shows progress, or ends the dialog.
-    assert set(texts["step"]) == used - {"dhcp", "reauth", "import_another", "import_stop", "import_done"}
+    assert set(texts["step"]) == used - {
+        "dhcp",
+        "reauth",
+        "import_another",
+        "import_stop",
+        "import_done",
+        "later",
+        "open_dashboard",
+    }
     for name, step in texts["step"].items():
         sections = step.get("sections", {}).values()
         for each in (step, *sections):

@@ -10,7 +10,9 @@ from homeassistant.helpers.typing import ConfigType
 from .account import Account
 from .battery_commands import async_battery_commands, async_setup_battery_commands
 from .const import DOMAIN
+from .dashboard import async_load_dashboard, async_unload_dashboard
 from .devices import is_inverter
+from .energy_dashboard import async_forget_added
 from .history.healing import async_heal_by_itself
 from .history.manager import async_import_manager
 from .home import Home, MtecConfigEntry
@@ -45,6 +47,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     # A start of Home Assistant does not wait for the readings.
     home.async_begin_reading()
+    await async_load_dashboard(hass)
     await async_import_manager(hass).async_continue(entry)
     async_heal_by_itself(hass, entry)
     return True
@@ -91,7 +94,10 @@ async def async_unload_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> boo
 async def async_remove_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> None:
     """Delete all that is stored of a home."""
     async_forget(hass, entry.entry_id)
+    if not [other for other in hass.config_entries.async_entries(DOMAIN) if other.entry_id != entry.entry_id]:
+        async_unload_dashboard(hass)
     await async_forget_missing_devices(hass, entry.entry_id)
+    await async_forget_added(hass, entry.entry_id)
     await async_import_manager(hass).async_forget_account(entry.entry_id)
 
 

@@ -36,7 +36,7 @@ from .home import MtecConfigEntry
 from .inverter_flow import InverterFlow, InverterSubentryFlow
 from .inverter_search import inverters_in_network
 from .models import Station
-from .options_flow import IMPORT_HISTORY, MtecOptionsFlow
+from .options_flow import NEXT_STEPS, MtecOptionsFlow
 from .portal import PORTAL_URL, Client, Credentials, digest_of
 from .portal_client import portal_key, temporary_client
 from .sources import SourceError
@@ -111,11 +111,11 @@ class MtecConfigFlow(InverterFlow, domain=DOMAIN):
 
     @override
     async def async_on_create_entry(self, result: ConfigFlowResult) -> ConfigFlowResult:
-        """Offer to import the history of the account that has been set up."""
+        """Show what can be done next with the account that has been set up."""
         entry = result["result"]
         is_loaded = entry.state is ConfigEntryState.LOADED
-        if is_loaded and CONF_URL in entry.data and "recorder" in self.hass.config.components:
-            offer = await self.hass.config_entries.options.async_init(entry.entry_id, data=IMPORT_HISTORY)
+        if is_loaded and CONF_URL in entry.data:
+            offer = await self.hass.config_entries.options.async_init(entry.entry_id, data=NEXT_STEPS)
             result["next_flow"] = (FlowType.OPTIONS_FLOW, offer["flow_id"])
         return result
 

@@ -16,6 +16,7 @@ from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 from sqlalchemy import func, select
+import voluptuous as vol
 
 from .const import DOMAIN, LOGGER
 
@@ -25,6 +26,7 @@ class Feature(StrEnum):
 
     IMPORT = "import"
     COSTS = "costs"
+    ENERGY_DASHBOARD = "energy_dashboard"
 
 
 _LACKING: Final[dict[Feature, str]] = {}
@@ -49,6 +51,11 @@ try:
 except ImportError as error:
     _LACKING[Feature.COSTS] = str(error)
 
+try:
+    from homeassistant.components.energy.data import ENERGY_SOURCE_SCHEMA
+except ImportError as error:
+    _LACKING[Feature.ENERGY_DASHBOARD] = str(error)
+
 if Feature.IMPORT not in _LACKING:
     _TABLES: Final[Mapping[str, type[Statistics | StatisticsShortTerm]]] = {
         "hour": Statistics,
@@ -57,7 +64,11 @@ if Feature.IMPORT not in _LACKING:
 _LATE: Final = 600.0
 """Seconds after its end from which a row was not written in time: Home Assistant needs some ten seconds."""
 
-_NOT_SUPPORTED: Final = {Feature.IMPORT: "import_not_supported", Feature.COSTS: "costs_not_supported"}
+_NOT_SUPPORTED: Final = {
+    Feature.IMPORT: "import_not_supported",
+    Feature.COSTS: "costs_not_supported",
+    Feature.ENERGY_DASHBOARD: "energy_dashboard_not_supported",
+}
 
 for _feature, _lacking in _LACKING.items():
     LOGGER.warning("Home Assistant %s does not support %s of history: %s", __version__, _feature, _lacking)
@@ -245,6 +256,20 @@ async def async_energy_sources(hass: HomeAssistant) -> Sequence[Mapping[str, Any
     """Return the sources of the Energy dashboard."""
     data = (await async_get_manager(hass)).data
     return [] if data is None else data["energy_sources"]
+
+
+async def async_set_energy_sources(hass: HomeAssistant, sources: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the sources of the Energy dashboard. Raises NotSupportedError if it does not know such sources."""
+    check_supported(Feature.ENERGY_DASHBOARD)
+    check_supported(Feature.COSTS)
+    changed: Any = [dict(source) for source in sources]
+    try:
+        # The manager stores whatever it is given.
+        ENERGY_SOURCE_SCHEMA(changed)
+        await (await async_get_manager(hass)).async_update({"energy_sources": changed})  # type: ignore[typeddict-item]
+    except (AttributeError, KeyError, TypeError, ValueError, vol.Invalid) as error:
+        LOGGER.warning("The Energy dashboard of Home Assistant %s refuses its sources: %s", __version__, error)
+        raise NotSupportedError(Feature.ENERGY_DASHBOARD) from error
 
 
 @callback

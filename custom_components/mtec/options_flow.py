@@ -4,6 +4,7 @@ from typing import Any
 
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 from homeassistant.const import CONF_SCAN_INTERVAL, CONF_URL, UnitOfTime
+from homeassistant.core import callback
 from homeassistant.helpers.selector import (
     BooleanSelector,
     NumberSelector,
@@ -16,15 +17,17 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 
 from .const import CONF_FILL_GAPS, CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
+from .energy_dashboard import async_added
+from .energy_flow import EnergyFlow
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .home import Home, MtecConfigEntry
 
-IMPORT_HISTORY = {"next_step_id": "import_history"}
-"""The input with which the options flow starts an import of history."""
+NEXT_STEPS = {"next_step_id": "next_steps"}
+"""The input with which the options flow of a home that has just been set up begins."""
 
 
-class MtecOptionsFlow(ImportHistoryFlow, OptionsFlow):
-    """Change the options of an account, or import its history. A home without an account has neither."""
+class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, OptionsFlow):
+    """Change the options of an account, or do what else can be done with it. A home without an account has none."""
 
     config_entry: MtecConfigEntry
 
@@ -32,9 +35,49 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlow):
         """Let the user choose between the settings and an import of history."""
         if CONF_URL not in self.config_entry.data:
             return self.async_abort(reason="no_account")
-        if user_input == IMPORT_HISTORY:
-            return await self.async_step_import_history()
-        return self.async_show_menu(step_id="init", menu_options=["settings", "import_history"])
+        if user_input == NEXT_STEPS or self._take_over():
+            return await self.async_step_next_steps()
+        options = ["settings", "energy_dashboard", "import_history", "open_dashboard"]
+        if await async_added(self.hass, self.config_entry):
+            options.insert(2, "energy_remove")
+        return self.async_show_menu(step_id="init", menu_options=options)
+
+    @callback
+    def _take_over(self) -> bool:
+        """Return whether the set-up has prepared a dialog that shows what can be done next, and end that.
+
+        The frontend does not go on with the prepared one: it begins another.
+        """
+        flows = self.hass.config_entries.options
+        prepared = [
+            flow["flow_id"]
+            for flow in flows.async_progress_by_handler(self.config_entry.entry_id)
+            if flow["flow_id"] != self.flow_id and flow.get("step_id") == "next_steps"
+        ]
+        for flow_id in prepared:
+            flows.async_abort(flow_id)
+        return bool(prepared)
+
+    async def async_step_next_steps(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show that the home is set up, and what can be done next."""
+        has_history = "recorder" in self.hass.config.components
+        return self.async_show_menu(
+            step_id="next_steps",
+            menu_options=[
+                "energy_dashboard",
+                *(["import_history"] if has_history else []),
+                "open_dashboard",
+                "later",
+            ],
+            description_placeholders={
+                "home": self.config_entry.title,
+                "stations": ", ".join(self._station_names().values()),
+            },
+        )
+
+    async def async_step_later(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Tell where all of it can be found."""
+        return self.async_abort(reason="later")
 
     async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Change the polling interval and the stations to follow."""
