@@ -20,7 +20,7 @@ from tests.checkout import CHECKOUT
 from tests.conftest import FAMILY, GENERATION1, VILLAGE, SetUp
 from tests.home import Home
 
-LARGEST = 20 * 1024
+LARGEST = 20_000
 
 
 @pytest.fixture

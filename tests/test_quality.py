@@ -535,6 +535,23 @@ def test_platforms_say_how_many_updates_run_at_once() -> None:
         assert module.PARALLEL_UPDATES == 0
 
 
+def test_readme_is_short() -> None:
+    assert len((CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines()) <= 250
+
+
+@pytest.mark.parametrize(
+    "page", [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")], ids=lambda page: page.name
+)
+def test_links_of_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#: ]+)?(?:#([^) ]+))?\)", page.read_text(encoding="utf-8"))
+    for path, heading in links:
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}, heading
+
+
 def test_readme_has_what_the_rules_ask_for() -> None:
     """At least a section on each of these."""
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ const TEXTS = {
     costs: "Costs today", thisMonth: "This month", thisYear: "This year", lastYear: "Last year",
     byMonth: "Month by month", byDay: "The last 31 days", strings: "PV strings", phases: "Phases", backup: "Backup",
     battery: "Battery", state: "State", temperatures: "Temperatures", empty: "No plant has been read yet.",
-    later: "Bars appear with the first statistics, within an hour. *Import history* brings the years before.",
+    later: "Bars appear within an hour. *Import history* brings the years before.",
   },
   de: {
     about: "Leistung, Energien, Jahre und Wechselrichter aller Anlagen.",
@@ -22,7 +22,7 @@ const TEXTS = {
     costs: "Kosten heute", thisMonth: "Dieser Monat", thisYear: "Dieses Jahr", lastYear: "Letztes Jahr",
     byMonth: "Monat für Monat", byDay: "Die letzten 31 Tage", strings: "PV-Strings", phases: "Phasen", backup: "Notstrom",
     battery: "Batterie", state: "Zustand", temperatures: "Temperaturen", empty: "Noch wurde keine Anlage gelesen.",
-    later: "Balken erscheinen mit den ersten Statistiken, binnen einer Stunde. *Verlauf importieren* holt die Jahre davor.",
+    later: "Balken erscheinen binnen einer Stunde. *Verlauf importieren* holt die Jahre davor.",
   },
   fr: {
     about: "Puissance, énergies, années et onduleurs des installations.",
@@ -31,7 +31,7 @@ const TEXTS = {
     costs: "Coûts du jour", thisMonth: "Ce mois-ci", thisYear: "Cette année", lastYear: "L'année dernière",
     byMonth: "Mois par mois", byDay: "Les 31 derniers jours", strings: "Chaînes PV", phases: "Phases", backup: "Secours",
     battery: "Batterie", state: "État", temperatures: "Températures", empty: "Aucune installation n'a encore été lue.",
-    later: "Les barres apparaissent avec les premières statistiques, dans l'heure. *Importer l’historique* apporte les années d'avant.",
+    later: "Les barres apparaissent dans l'heure. *Importer l’historique* apporte les années d'avant.",
   },
   it: {
     about: "Potenza, energie, anni e inverter di tutti gli impianti.",
@@ -40,7 +40,7 @@ const TEXTS = {
     costs: "Costi di oggi", thisMonth: "Questo mese", thisYear: "Quest'anno", lastYear: "L'anno scorso",
     byMonth: "Mese per mese", byDay: "Gli ultimi 31 giorni", strings: "Stringhe FV", phases: "Fasi", backup: "Backup",
     battery: "Batteria", state: "Stato", temperatures: "Temperature", empty: "Nessun impianto è stato ancora letto.",
-    later: "Le barre appaiono con le prime statistiche, entro un'ora. *Importa lo storico* aggiunge gli anni precedenti.",
+    later: "Le barre appaiono entro un'ora. *Importa lo storico* aggiunge gli anni precedenti.",
   },
   nl: {
     about: "Vermogen, energie, jaren en omvormers van alle installaties.",
@@ -49,7 +49,7 @@ const TEXTS = {
     costs: "Kosten vandaag", thisMonth: "Deze maand", thisYear: "Dit jaar", lastYear: "Vorig jaar",
     byMonth: "Maand voor maand", byDay: "De laatste 31 dagen", strings: "PV-strings", phases: "Fasen", backup: "Noodstroom",
     battery: "Batterij", state: "Toestand", temperatures: "Temperaturen", empty: "Er is nog geen installatie uitgelezen.",
-    later: "Balken verschijnen met de eerste statistieken, binnen een uur. *Geschiedenis importeren* haalt de jaren ervoor op.",
+    later: "Balken verschijnen binnen een uur. *Geschiedenis importeren* haalt de jaren ervoor op.",
   },
   cs: {
     about: "Výkon, energie, roky a střídače všech elektráren.",
@@ -58,7 +58,7 @@ const TEXTS = {
     costs: "Náklady dnes", thisMonth: "Tento měsíc", thisYear: "Letos", lastYear: "Loni",
     byMonth: "Měsíc po měsíci", byDay: "Posledních 31 dní", strings: "FV stringy", phases: "Fáze", backup: "Záloha",
     battery: "Baterie", state: "Stav", temperatures: "Teploty", empty: "Zatím nebyla načtena žádná elektrárna.",
-    later: "Sloupce se objeví s prvními statistikami, do hodiny. *Importovat historii* doplní předchozí roky.",
+    later: "Sloupce se objeví do hodiny. *Importovat historii* doplní předchozí roky.",
   },
   hu: {
     about: "Teljesítmény, energia, évek és inverterek.",
@@ -67,11 +67,11 @@ const TEXTS = {
     costs: "Mai költségek", thisMonth: "Ez a hónap", thisYear: "Idén", lastYear: "Tavaly",
     byMonth: "Hónapról hónapra", byDay: "Az utolsó 31 nap", strings: "PV-stringek", phases: "Fázisok", backup: "Tartalék",
     battery: "Akkumulátor", state: "Állapot", temperatures: "Hőmérsékletek", empty: "Még egyetlen erőmű sem lett beolvasva.",
-    later: "Az oszlopok az első statisztikákkal jelennek meg, egy órán belül. Az *Előzmények importálása* elhozza a korábbi éveket.",
+    later: "Az oszlopok egy órán belül jelennek meg. Az *Előzmények importálása* elhozza a korábbi éveket.",
   },
 };
 
-/** The word for today at the end of a name, which may be in another language than the person's. */
+/** Today, at the end of a name that may be in another language than the person's. */
 const TODAY = new RegExp(`\\s+(${Object.values(TEXTS).map(({ today }) => today.replace("'", ".")).join("|")})$`, "i");
 const POWERS = ["pv_power", "consumption_power", "grid_power", "battery_power"];
 const ENERGIES = [
@@ -101,15 +101,15 @@ const INVERTER_GROUPS = [
   ["temperatures", ["inverter_temperature"]],
 ];
 
-/** Return the texts in the person's language, or in English. */
+/** Return the person's texts, or English ones. */
 const textsOf = (hass) => TEXTS[(hass.locale?.language ?? hass.language ?? "en").split("-")[0]] ?? TEXTS.en;
 
 const nameOf = (device) => device.name_by_user || device.name || "M-TEC";
 
-/** Show a card while an entity has a value: an inverter that is off at night has none. */
+/** Show a card while an entity has a value. */
 const whileKnown = (entity) => [{ condition: "state", entity, state_not: ["unknown", "unavailable"] }];
 
-/** Return all devices of the integration, each with its visible entities. */
+/** Return our devices, each with its visible entities. */
 function devicesOf(hass) {
   const found = new Map();
   for (const entity of Object.values(hass.entities)) {
@@ -124,7 +124,7 @@ function devicesOf(hass) {
   return [...found.values()].sort((one, other) => collator.compare(one.name, other.name));
 }
 
-/** Return the plants: the stations, and the inverters that have none. Each has its inverters. */
+/** Return the stations, and the inverters that have none, each with its inverters. */
 export function plantsOf(hass) {
   const devices = devicesOf(hass);
   const known = new Set(devices.map(({ device }) => device.id));
@@ -137,7 +137,7 @@ export function plantsOf(hass) {
     });
 }
 
-/** Return the entities with one of these translation keys, in the order of the keys. */
+/** Return the entities with these translation keys, in this order. */
 const withKeys = (plant, keys) =>
   keys.flatMap((key) => plant.entities.filter(({ translation_key }) => translation_key === key));
 
@@ -176,7 +176,7 @@ const view = (title, path, icon, sections) => ({
   title, path, icon, type: "sections", max_columns: 3, dense_section_placement: true, sections: sections.filter(({ cards }) => cards.length > 1),
 });
 
-/** Return what the Energy dashboard knows: its sources and its sensors of costs, nothing if it is not set up. */
+/** Return the sources and sensors of costs of the Energy dashboard, nothing if it is not set up. */
 async function energyOf(hass) {
   try {
     const [preferences, info] = await Promise.all([
@@ -189,7 +189,7 @@ async function energyOf(hass) {
   }
 }
 
-/** Return the energies and costs of each month since the beginning of last year, by entity. */
+/** Return energies and costs of each month since last January, by entity. */
 async function monthsOf(hass, plants, { costs }) {
   const ids = plants.flatMap((plant) => idsOf(plant, ENERGIES)).flatMap((id) => [id, ...only(costs[id], costs[id])]);
   if (!ids.length) return {};
@@ -204,7 +204,7 @@ async function monthsOf(hass, plants, { costs }) {
   }
 }
 
-/** Return the warnings at the top while the grid of a plant is out. */
+/** Return the warnings while the grid is out. */
 const outageBadges = (text, plants) =>
   plants.flatMap((plant) => idsOf(plant, ["grid_outage"]).map((entity) => ({
     type: "entity", entity, name: plants.length > 1 ? `${text.outage}: ${plant.name}` : text.outage, color: "red",
@@ -212,7 +212,7 @@ const outageBadges = (text, plants) =>
     visibility: [{ condition: "state", entity, state: "on" }],
   })));
 
-/** Return whether the Energy dashboard has powers of any of these plants, so that its cards can draw them. */
+/** Return whether the Energy dashboard's cards can draw powers of any of these plants. */
 function isDrawn(energy, plants) {
   const ours = new Set(plants.flatMap(({ entities }) => entities.map(({ entity_id }) => entity_id)));
   return energy.sources.some(({ stat_rate }) => ours.has(stat_rate));
@@ -363,7 +363,7 @@ function register() {
 
 // Node, where this module is tested, has no elements.
 if (globalThis.customElements) {
-  // The frontend replaces the registry of elements at its start, and does not know those that were defined before.
+  // The frontend replaces the registry of elements at its start.
   customElements.whenDefined("home-assistant").then(register);
   window.customStrategies = window.customStrategies ?? [];
   window.customStrategies.push({
