@@ -361,7 +361,7 @@ function register() {
   });
 }
 
-// Node, where this module is tested, has no elements.
+// Node has no elements.
 if (globalThis.customElements) {
   // The frontend replaces the registry of elements at its start.
   customElements.whenDefined("home-assistant").then(register);
