@@ -15,6 +15,7 @@ from .history.manager import async_import_manager
 from .home import Home, MtecConfigEntry
 from .issues import async_forget
 from .missing_devices import async_forget_missing_devices
+from .publishing.publisher import async_forget_publishing, async_set_up_publishing
 from .services import async_setup_services
 from .titles import title_of
 
@@ -36,6 +37,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
     entry.runtime_data = home = Account(hass, entry) if CONF_URL in entry.data else Home(hass, entry)
     await home.async_start()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await async_set_up_publishing(hass, entry)
     # A start of Home Assistant does not wait for the readings.
     home.async_begin_reading()
     await async_import_manager(hass).async_continue(entry)
@@ -85,6 +87,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> Non
     async_forget(hass, entry.entry_id)
     await async_forget_missing_devices(hass, entry.entry_id)
     await async_import_manager(hass).async_forget_account(entry.entry_id)
+    await async_forget_publishing(hass, entry)
 
 
 async def async_remove_config_entry_device(hass: HomeAssistant, entry: MtecConfigEntry, device: dr.DeviceEntry) -> bool:

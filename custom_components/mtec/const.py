@@ -57,3 +57,6 @@ CONF_RATED_POWER: Final = "rated_power"
 
 CONF_RELEASE: Final = "release"
 """Whether the connection to an inverter is given up between two reads, so that another client can have it."""
+
+CONF_MQTT: Final = "mqtt"
+"""How readings are published to MQTT; they are not if the option is not there."""

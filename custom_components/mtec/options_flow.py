@@ -15,26 +15,34 @@ from homeassistant.helpers.selector import (
 )
 import voluptuous as vol
 
-from .const import CONF_FILL_GAPS, CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
+from .const import (
+    CONF_FILL_GAPS,
+    CONF_IGNORED_STATIONS,
+    CONF_MQTT,
+    LONGEST_POLL_INTERVAL,
+    POLL_INTERVAL,
+    SHORTEST_POLL_INTERVAL,
+)
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .home import Home, MtecConfigEntry
+from .publishing.flow import PublishingFlow
 
 IMPORT_HISTORY = {"next_step_id": "import_history"}
 """The input with which the options flow starts an import of history."""
 
 
-class MtecOptionsFlow(ImportHistoryFlow, OptionsFlow):
-    """Change the options of an account, or import its history. A home without an account has neither."""
+class MtecOptionsFlow(ImportHistoryFlow, PublishingFlow, OptionsFlow):
+    """Change the options of an account, import its history, or publish to MQTT: a home without one does only that."""
 
     config_entry: MtecConfigEntry
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Let the user choose between the settings and an import of history."""
+        """Let the user choose what to change. An import and the settings need an account."""
         if CONF_URL not in self.config_entry.data:
-            return self.async_abort(reason="no_account")
+            return self.async_show_menu(step_id="init", menu_options=["mqtt"])
         if user_input == IMPORT_HISTORY:
             return await self.async_step_import_history()
-        return self.async_show_menu(step_id="init", menu_options=["settings", "import_history"])
+        return self.async_show_menu(step_id="init", menu_options=["settings", "import_history", "mqtt"])
 
     async def async_step_settings(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Change the polling interval and the stations to follow."""
@@ -47,8 +55,10 @@ class MtecOptionsFlow(ImportHistoryFlow, OptionsFlow):
             # Store the stations to ignore, so that new stations are followed.
             unwanted = {station: name for station, name in names.items() if station not in user_input[CONF_STATIONS]}
             if len(unwanted) < len(names):
+                kept = {name: options[name] for name in (CONF_MQTT,) if name in options}
                 return self.async_create_entry(
-                    data={
+                    data=kept
+                    | {
                         CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
                         CONF_IGNORED_STATIONS: unwanted,
                     }

@@ -291,6 +291,11 @@ def _with_station(values: InverterValues) -> InverterValues:
     )
 
 
+def without_meter(row: UsageRow) -> UsageRow:
+    """Return the energies of a station without a grid meter: what the source says of the grid is not known."""
+    return replace(row, grid_import=None, grid_export=None)
+
+
 def _energies_of(row: UsageRow | None, station: StationReading) -> Energies:
     if row is None:
         return Energies(pv=station.pv_energy_today)

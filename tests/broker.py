@@ -1,0 +1,137 @@
+"""A real MQTT broker of its own process on a free port, and a client that listens to all topics."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+import socket
+import subprocess
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+_STARTED = """
+listeners:
+  default:
+    type: tcp
+    bind: 127.0.0.1:{port}
+plugins:
+  amqtt.plugins.authentication.AnonymousAuthPlugin:
+    allow_anonymous: {anonymous}
+{passwords}
+"""
+_PASSWORDS = """  amqtt.plugins.authentication.FileAuthPlugin:
+    password_file: {file}
+"""
+_PATIENCE = 20.0
+
+
+class Broker:
+    """A broker that a test starts and stops. It keeps nothing over a restart.
+
+    The clock of a test may stand still: here is waited with threads, which do not mind.
+    """
+
+    def __init__(self, folder: Path, passwords: Path | None = None) -> None:
+        self.folder = folder
+        self.passwords = passwords
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        config = self.folder / "broker.yaml"
+        config.write_text(
+            _STARTED.format(
+                port=self.port,
+                anonymous=str(self.passwords is None).lower(),
+                passwords="" if self.passwords is None else _PASSWORDS.format(file=self.passwords),
+            )
+        )
+        with (self.folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(config)], stdout=log, stderr=log
+            )
+        await until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Stop it at once."""
+        if self._process is not None:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            self._process = None
+
+
+class Listener:
+    """A client that listens to all topics below `MTEC` and others that are given. It knows their newest texts."""
+
+    def __init__(self, port: int, *topics: str, login: tuple[str, str] | None = None) -> None:
+        self.texts: dict[str, str] = {}
+        self.retained: dict[str, str] = {}
+        """The texts that the broker kept, which it sends when a client begins to listen."""
+        self.received: list[tuple[str, str]] = []
+        self._topics = topics or ("MTEC/#",)
+        self._subscribed = False
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        if login:
+            self._client.username_pw_set(*login)
+        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 0) for topic in self._topics])
+        self._client.on_subscribe = lambda *_: setattr(self, "_subscribed", True)
+        self._client.on_message = lambda _client, _data, message: self._receive(message)
+        self._port = port
+
+    async def __aenter__(self) -> Self:
+        """Begin to listen."""
+        await asyncio.to_thread(self._client.connect, "127.0.0.1", self._port)
+        self._client.loop_start()
+        await until(lambda: self._subscribed)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop to listen."""
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    def _receive(self, message: MQTTMessage) -> None:
+        text = message.payload.decode()
+        self.received.append((message.topic, text))
+        if text:
+            self.texts[message.topic] = text
+        else:
+            self.texts.pop(message.topic, None)
+        if message.retain:
+            self.retained[message.topic] = text
+
+
+async def until(condition: Callable[[], bool], patience: float = _PATIENCE) -> None:
+    """Wait until a condition holds."""
+    for _ in range(int(patience / 0.02)):
+        if condition():
+            return
+        await asyncio.to_thread(time.sleep, 0.02)
+    raise AssertionError(f"It did not come true: {condition}")
