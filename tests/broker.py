@@ -117,6 +117,10 @@ class Listener:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
+    def publish(self, topic: str, text: str) -> None:
+        """Publish a text."""
+        self._client.publish(topic, text)
+
     def _receive(self, message: MQTTMessage) -> None:
         text = message.payload.decode()
         self.received.append((message.topic, text))
