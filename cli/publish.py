@@ -22,9 +22,9 @@ from custom_components.mtec.publishing.layouts import (
     Layout,
     inverter_messages,
     station_messages,
+    supported_row,
     topic_level,
     topic_levels,
-    without_meter,
 )
 from custom_components.mtec.sources import AuthenticationError, SourceError
 
@@ -143,8 +143,8 @@ class _Portal:
         if now - read_at >= _ENERGIES_INTERVAL or row is None or row.start != today:
             rows = await self._account.client.month_rows(station.id, today.year, today.month)
             row = next((each for each in rows if each.start == today), None)
-            if row is not None and not has_grid_meter(rows, reading):
-                row = without_meter(row)
+            if row is not None:
+                row = supported_row(row, rows, reading, has_meter=has_grid_meter(rows, reading))
             self._rows[station.id] = now, row
         return row
 
@@ -152,11 +152,13 @@ class _Portal:
 class _Broker:
     """The broker. One that is away is tried again with the next messages; it then gets the newest of all topics."""
 
-    def __init__(self, arguments: argparse.Namespace, said: "_Said") -> None:
+    def __init__(self, arguments: argparse.Namespace, said: _Said) -> None:
         self._host, self._port = _address(arguments.broker)
         self._username: str | None = arguments.username
         self._password = _password(arguments.password_file)
         self._said = said
+        # Who ends at once waits until the broker has all.
+        self._qos = 1 if arguments.once else 0
         self._newest: dict[str, str] = {}
         self._client: aiomqtt.Client | None = None
 
@@ -171,7 +173,7 @@ class _Broker:
                 await client.__aenter__()
                 self._client, messages = client, self._newest
             for topic, text in messages.items():
-                await self._client.publish(topic, text)
+                await self._client.publish(topic, text, qos=self._qos)
         except aiomqtt.MqttError as error:
             await self.close()
             raise PublishingError(f"The broker at {self._host} cannot be reached: {error}.") from error
@@ -253,9 +255,7 @@ async def _run(read: Read, arguments: argparse.Namespace, every: float, stand_in
         await broker.close()
 
 
-async def _publish_until_stopped(
-    broker: _Broker, read: Read, every: float, stand_ins: StandIns, said: _Said
-) -> None:
+async def _publish_until_stopped(broker: _Broker, read: Read, every: float, stand_ins: StandIns, said: _Said) -> None:
     """Publish again and again. What fails at the source is said once; a refused login ends it."""
     loop = asyncio.get_running_loop()
     while True:

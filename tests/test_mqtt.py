@@ -96,11 +96,11 @@ async def settle(home: Home) -> None:
     """Wait until nothing is done any more but by the MQTT integration, which waits by the clock that stands still."""
 
     def is_settled() -> bool:
-        names = [task.get_name() for task in vars(home.hass)["_background_tasks"]]
+        names = [task.get_name() for task in vars(home.hass)["_background_tasks"] if isinstance(task, asyncio.Task)]
         return not [name for name in names if not name.startswith("mqtt ")]
 
     for _ in range(3):
-        await asyncio.sleep(0)
+        await home.hass.async_block_till_done()
         await until(is_settled)
 
 
@@ -197,7 +197,9 @@ async def test_only_what_is_chosen_is_published(
         await until(lambda: any(topic.startswith(base + expected) for topic in listener.texts))
         await settle(home)
         assert entry.state is ConfigEntryState.LOADED
-        found = {topic: text for topic, text in listener.texts.items() if not topic.startswith(("$SYS", "homeassistant"))}
+        found = {
+            topic: text for topic, text in listener.texts.items() if not topic.startswith(("$SYS", "homeassistant"))
+        }
         assert all(topic.startswith(base) for topic in found)
         assert {len(topic.split("/")) for topic in found} == {
             "Energy Butler/": {4},
@@ -301,7 +303,7 @@ async def test_newest_values_are_there_after_the_broker_is_back(
     assert (home.said(AWAY), home.said(BACK)) == (1, 1)
     async with Listener(broker.port) as listener:
         # Of what was published before nothing is left in this broker.
-        await until(lambda: f"MTEC/Haus am See/Energy Butler/PV_PV2_I" in listener.texts and PV in listener.texts)
+        await until(lambda: "MTEC/Haus am See/Energy Butler/PV_PV2_I" in listener.texts and PV in listener.texts)
         assert float(listener.texts[PV]) == pytest.approx(newest, rel=0.2)
 
 
@@ -458,9 +460,7 @@ async def open_options(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlo
 
 
 @GENERATION1
-async def test_options_turn_publishing_on_and_off(
-    home: Home, mqtt_entry: MockConfigEntry, listener: Listener
-) -> None:
+async def test_options_turn_publishing_on_and_off(home: Home, mqtt_entry: MockConfigEntry, listener: Listener) -> None:
     entry = entry_at(home.simulator.url, FAMILY, "sunshine", options={"scan_interval": 90})
     await set_up(home, entry)
     form = await open_options(home.hass, entry)

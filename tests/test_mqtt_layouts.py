@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from modbus_connection.tmodbus import ModbusConnection
 import pytest
 
+from custom_components.mtec.energies import has_grid_meter
 from custom_components.mtec.local.exchange import Timing
 from custom_components.mtec.local.inverter import LocalInverter
 from custom_components.mtec.local.link import Framing, Link
@@ -32,6 +33,7 @@ from custom_components.mtec.publishing.layouts import (
     Layout,
     inverter_messages,
     station_messages,
+    supported_row,
     topic_level,
     topic_levels,
 )
@@ -46,10 +48,11 @@ LAYOUTS: Final = pytest.mark.parametrize("layout", list(Layout))
 NO_READING: Final = InverterReading(battery=BatteryReading(), phases={}, strings={})
 
 # The tables of the two tools, topic by topic.
-STATION_TABLE: Final = (
-    "day_production month_production year_production total_production current_PV current_grid current_battery"
-    " current_load current_battery_SOC grid_interrupt"
-).split()
+STATION_TABLE: Final = [
+    *(f"{period}_production" for period in ("day", "month", "year", "total")),
+    *(f"current_{each}" for each in ("PV", "grid", "battery", "load", "battery_SOC")),
+    "grid_interrupt",
+]
 DEVICE_TABLE: Final = [
     *(f"battery_{each}" for each in ("P", "V", "I", "SOC")),
     *(f"inverter_{phase}_{each}" for phase in "ABC" for each in "PVI"),
@@ -102,7 +105,9 @@ async def messages_of(simulator: PortalSimulator, account: str, layout: Layout) 
             reading = await client.station_reading(station.id)
             found |= station_messages(format_, levels[station.id], reading)
             inverters = await client.inverters(station.id)
-            rows = {row.start: row for row in await client.month_rows(station.id, NOON.year, NOON.month)}
+            rows = await client.month_rows(station.id, NOON.year, NOON.month)
+            row = next(each for each in rows if each.start == NOON.date())
+            today = supported_row(row, rows, reading, has_meter=has_grid_meter(rows, reading))
             names = topic_levels({inverter.serial_number: inverter.name for inverter in inverters})
             alone = len(inverters) == 1
             for inverter in inverters:
@@ -111,7 +116,7 @@ async def messages_of(simulator: PortalSimulator, account: str, layout: Layout) 
                     serial_number=serial,
                     reading=await client.inverter_reading(station.id, serial),
                     station=reading if alone else None,
-                    today=rows.get(NOON.date()) if alone else None,
+                    today=today if alone else None,
                 )
                 path = (levels[station.id], names[serial]) if layout is Layout.M_TEC_API else (serial,)
                 found |= inverter_messages(format_, path, values)
@@ -133,9 +138,7 @@ async def local_values(description: PlantDescription) -> InverterValues:
             Link(port=simulator.port, framing=Framing.TCP, unit_id=simulator.unit).params(simulator.host)
         )
         try:
-            inverter = LocalInverter(
-                connection.for_unit(simulator.unit), time_zone=BERLIN, timing=Timing(spacing=0)
-            )
+            inverter = LocalInverter(connection.for_unit(simulator.unit), time_zone=BERLIN, timing=Timing(spacing=0))
             reading = await inverter.reading()
             assert inverter.identity is not None
             inverter.close()
@@ -181,6 +184,10 @@ async def test_signs_and_units_are_those_of_the_tools(simulator: PortalSimulator
     assert float(mqtt[f"{base}/grid_power"]) == pytest.approx(-power.grid, abs=10)
     assert float(api["MTEC/Haus am See/current_battery"]) == pytest.approx(power.battery, abs=10)
     assert float(mqtt[f"{base}/battery"]) == pytest.approx(power.battery, abs=10)
+    battery = InverterReading(battery=BatteryReading(power=-250.0), phases={}, strings={})
+    for layout, level, text in ((API, "battery_P", "-250.00"), (TOOL, "now-base/battery", "-250")):
+        found = inverter_messages(layout, ("S",), InverterValues(serial_number="SN", reading=battery))
+        assert found[f"MTEC/S/{level}"] == text
     # A string's power is in W.
     strings = [float(api[f"MTEC/Haus am See/Energy Butler/PV_PV{number}_P"]) for number in (1, 2)]
     assert sum(strings) == pytest.approx(power.pv, rel=0.02)
@@ -234,7 +241,12 @@ def test_firmware_is_written_as_mtecmqtt_writes_it() -> None:
 
 def test_values_of_the_station_stand_in_for_those_of_its_only_inverter() -> None:
     row = UsageRow(
-        start=NOON.date(), consumption=10.0, pv=20.0, battery_discharge=1.0, battery_charge=2.0, grid_import=3.0,
+        start=NOON.date(),
+        consumption=10.0,
+        pv=20.0,
+        battery_discharge=1.0,
+        battery_charge=2.0,
+        grid_import=3.0,
         grid_export=5.0,
     )
     station = StationReading(pv_power=900.0, grid_power=-450.4, pv_energy_total=7.0)
@@ -259,7 +271,12 @@ def test_values_of_the_station_stand_in_for_those_of_its_only_inverter() -> None
 
 def test_energies_of_today_are_those_of_one_source() -> None:
     row = UsageRow(
-        start=NOON.date(), consumption=None, pv=20.0, battery_discharge=None, battery_charge=4.0, grid_import=None,
+        start=NOON.date(),
+        consumption=None,
+        pv=20.0,
+        battery_discharge=None,
+        battery_charge=4.0,
+        grid_import=None,
         grid_export=None,
     )
     reading = InverterReading(battery=BatteryReading(), phases={}, strings={}, today=Energies(pv=1.0))

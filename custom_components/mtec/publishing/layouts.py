@@ -1,7 +1,7 @@
 """The layouts of the known tools: which topics of MQTT have which values, and how the values are written.
 
-Only known values have a message. Signs are those of the tool: in M-TEC-API's layout drawing from the grid is positive, in
-MTECmqtt's feeding in.
+Only known values have a message. Signs are those of the tool: in M-TEC-API's layout drawing from the grid is positive,
+in MTECmqtt's feeding in.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +12,15 @@ import re
 from typing import Final
 from unicodedata import category
 
+from custom_components.mtec.energies import (
+    BATTERY_CHARGE,
+    BATTERY_DISCHARGE,
+    CONSUMPTION,
+    GRID_EXPORT,
+    GRID_IMPORT,
+    Energy,
+    is_supported,
+)
 from custom_components.mtec.models import (
     BackupReading,
     BatteryMode,
@@ -291,9 +300,26 @@ def _with_station(values: InverterValues) -> InverterValues:
     )
 
 
-def without_meter(row: UsageRow) -> UsageRow:
-    """Return the energies of a station without a grid meter: what the source says of the grid is not known."""
-    return replace(row, grid_import=None, grid_export=None)
+def supported_row(
+    row: UsageRow, rows: Iterable[UsageRow], reading: StationReading | None, *, has_meter: bool
+) -> UsageRow:
+    """Return the energies of a station's day without those it has no hardware for: a source may report 0.0 for them."""
+    known = [*rows]
+    unsupported = [
+        name
+        for name, energy in _ENERGIES.items()
+        if not (is_supported(energy, known, reading) or (has_meter and energy in {GRID_IMPORT, GRID_EXPORT}))
+    ]
+    return replace(row, **dict.fromkeys(unsupported))
+
+
+_ENERGIES: Final[Mapping[str, Energy]] = {
+    "grid_import": GRID_IMPORT,
+    "grid_export": GRID_EXPORT,
+    "battery_charge": BATTERY_CHARGE,
+    "battery_discharge": BATTERY_DISCHARGE,
+    "consumption": CONSUMPTION,
+}
 
 
 def _energies_of(row: UsageRow | None, station: StationReading) -> Energies:

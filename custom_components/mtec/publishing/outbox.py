@@ -11,7 +11,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.storage import Store
 from homeassistant.util.hass_dict import HassKey
 
-from ..const import DOMAIN, LOGGER
+from custom_components.mtec.const import DOMAIN, LOGGER
 
 _VERSION: Final = 1
 _KEY: Final = f"{DOMAIN}.mqtt"

@@ -9,11 +9,11 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
 
-from ..const import CONF_MQTT, DOMAIN
-from ..coordinator import MtecCoordinator
-from ..devices import is_inverter, own_id
-from ..home import Home, MtecConfigEntry
-from ..models import UsageRow
+from custom_components.mtec.const import CONF_MQTT, DOMAIN
+from custom_components.mtec.coordinator import MtecCoordinator
+from custom_components.mtec.devices import is_inverter, own_id
+from custom_components.mtec.home import Home, MtecConfigEntry
+from custom_components.mtec.models import UsageRow
 from .layouts import (
     DEFAULT_TOPIC,
     Format,
@@ -21,9 +21,9 @@ from .layouts import (
     Layout,
     inverter_messages,
     station_messages,
+    supported_row,
     topic_level,
     topic_levels,
-    without_meter,
 )
 from .outbox import Outbox, async_outbox
 
@@ -174,7 +174,8 @@ class Publisher:
         energies = None if coordinator is None else coordinator.reading
         if energies is None or energies.today is None or energies.day != dt_util.now().date():
             return None
-        return energies.today if energies.has_meter else without_meter(energies.today)
+        reading = self._home.station_readings[station_id].reading
+        return supported_row(energies.today, energies.rows.values(), reading, has_meter=energies.has_meter)
 
     def _inverter_path(self, id_: str, station_id: str | None) -> tuple[str, ...]:
         if self._format.layout is Layout.MTECMQTT:
