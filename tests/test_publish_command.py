@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 import pytest
 
 from cli import app
@@ -137,10 +139,8 @@ async def test_broker_that_restarts_gets_the_newest_values(broker: Broker) -> No
 
 
 async def test_login_at_the_broker(simulator: PortalSimulator, tmp_path: Path) -> None:
-    from passlib.apps import custom_app_context  # noqa: PLC0415
-
     passwords, secret = tmp_path / "passwords", tmp_path / "secret"
-    passwords.write_text(f"me:{custom_app_context.hash('letmein')}\n")
+    passwords.write_text(f"me:{PasswordHash((Argon2Hasher(),)).hash('letmein')}\n")
     async with Broker(tmp_path, passwords) as broker:
         for password, expected in (("letmein\n", 0), ("wrong", 1)):
             secret.write_text(password)

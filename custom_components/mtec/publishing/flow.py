@@ -17,6 +17,7 @@ from homeassistant.helpers.selector import (
 import voluptuous as vol
 
 from custom_components.mtec.const import CONF_MQTT
+
 from .layouts import DEFAULT_TOPIC, MOST_DECIMALS, Layout, topic_level
 from .publisher import CONF_DECIMALS, CONF_INVERTERS, CONF_LAYOUT, CONF_RETAIN, CONF_STATIONS, CONF_TOPIC
 

@@ -14,6 +14,7 @@ from custom_components.mtec.coordinator import MtecCoordinator
 from custom_components.mtec.devices import is_inverter, own_id
 from custom_components.mtec.home import Home, MtecConfigEntry
 from custom_components.mtec.models import UsageRow
+
 from .layouts import (
     DEFAULT_TOPIC,
     Format,
