@@ -65,7 +65,7 @@ class Broker:
             )
         )
         with (self.folder / "broker.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it is short
                 [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(config)], stdout=log, stderr=log
             )
         await until(self._answers)

@@ -32,6 +32,7 @@ from custom_components.mtec.const import (
 )
 from custom_components.mtec.local.exchange import Timing
 from custom_components.mtec.publishing.layouts import Layout
+from custom_components.mtec.publishing.outbox import async_outbox
 from tests.broker import Broker, Listener, until
 from tests.conftest import FAMILY, GENERATION1, GENERATION2
 from tests.home import SEED, Home, entry_at
@@ -512,6 +513,7 @@ async def test_ten_thousand_publications_leave_memory_flat(
     entry = await add(home, RETAINED | {"inverters": False})
     await settle(home)
     station = entry.runtime_data.station_readings[HOUSE.station_id]
+    outbox = await async_outbox(home.hass)
     ours = [tracemalloc.Filter(inclusive=True, filename_pattern="*/custom_components/mtec/publishing/*")]
     wanted, published = 10_000, 0
 
@@ -522,7 +524,8 @@ async def test_ten_thousand_publications_leave_memory_flat(
             station.fetched_at = dt_util.utcnow()
             station.async_update_listeners()
             sent += 10
-            await settle(home)
+            while vars(outbox)["_is_sending"]:
+                await asyncio.sleep(0)
         return sent
 
     published += await publish(500)
