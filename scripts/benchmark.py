@@ -14,6 +14,7 @@ from typing import Final
 from scripts.benchmark_export import against, memory, missing_files, speed
 from scripts.benchmark_home import homes
 from scripts.benchmark_import import history
+from scripts.benchmark_network import networks
 from scripts.benchmark_portal import command_line, day_of_a_home, day_of_an_inverter, parsing
 from scripts.benchmark_table import Row, table
 
@@ -25,6 +26,7 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "home-day": day_of_a_home,
     "command-line": command_line,
     "home": homes,
+    "network": networks,
     "history": history,
     "export": speed,
     "memory": memory,

@@ -76,10 +76,11 @@ class DemoError(Exception):
 
 @dataclass
 class Demo:
-    """The running demo: the two addresses, and ways to ask Home Assistant."""
+    """The running demo: the addresses of Home Assistant, portal and inverter, and ways to ask Home Assistant."""
 
     home: str
-    simulator: str
+    portal: str
+    inverter: str
     session: aiohttp.ClientSession
     log: Path
     tokens: dict[str, Any] = field(default_factory=dict)
@@ -205,14 +206,15 @@ async def running(*command: str, **arguments: Any) -> AsyncIterator[asyncio.subp
 
 
 @contextlib.asynccontextmanager
-async def portal_simulator(folder: Path, *options: str) -> AsyncIterator[str]:
-    """Run the portal simulator and yield its address."""
-    with (folder / "simulator.log").open("wb") as log:
-        command = (sys.executable, "-m", "tests.portal_simulator", *options)
-        async with running(*command, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, stderr=log) as process:
+async def simulator(folder: Path, kind: str, *options: str) -> AsyncIterator[str]:
+    """Run the simulator of the portal or of an inverter, and yield the address that it prints."""
+    log = folder / f"{kind}.log"
+    with log.open("wb") as errors:
+        command = (sys.executable, "-m", f"tests.{kind}_simulator", *options)
+        async with running(*command, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE, stderr=errors) as process:
             line = (await cast("asyncio.StreamReader", process.stdout).readline()).decode().strip()
-            if not line.startswith("http"):
-                raise DemoError(f"The portal simulator does not start:\n{tail(folder / 'simulator.log')}")
+            if not line:
+                raise DemoError(f"The simulator of the {kind} does not start:\n{tail(log)}")
             yield line
 
 
@@ -282,7 +284,7 @@ async def add_account(demo: Demo, *wrong_passwords: str) -> list[str]:
             case "menu", _:
                 answer = {"next_step_id": "account"}
             case "form", "account" if passwords:
-                answer = {"email": ACCOUNT.email, "password": passwords.pop(0), "portal": {"url": demo.simulator}}
+                answer = {"email": ACCOUNT.email, "password": passwords.pop(0), "portal": {"url": demo.portal}}
             case "form", step if step != "account":
                 pass
             case "progress", _:
@@ -293,6 +295,18 @@ async def add_account(demo: Demo, *wrong_passwords: str) -> list[str]:
                 raise DemoError(f"The account could not be added: {json.dumps(flow, indent=2)}")
         flow = await demo.post(f"{flows}/{flow['flow_id']}", answer)
     return errors
+
+
+async def add_inverter(demo: Demo) -> None:
+    """Go through the dialog that adds an inverter in the network to the account, as the frontend does."""
+    flows = "/api/config/config_entries/subentries/flow"
+    [entry] = await demo.command("config_entries/get", domain=DOMAIN)
+    flow = await demo.post(flows, {"handler": [entry["entry_id"], "inverter"]})
+    host, port = demo.inverter.rsplit(":", 1)
+    for answer in {"host": host, "advanced": {"port": int(port)}}, {}:
+        flow = await demo.post(f"{flows}/{flow['flow_id']}", answer)
+    if flow["type"] != "create_entry":
+        raise DemoError(f"The inverter could not be added: {json.dumps(flow, indent=2)}")
 
 
 async def fill_energy_dashboard(demo: Demo) -> None:
@@ -379,16 +393,18 @@ async def demo_house(
     port = free_port(port)
     write_config(config, host, port)
     async with (
-        portal_simulator(folder, *simulator_options) as simulator,
+        simulator(folder, "portal", *simulator_options) as portal,
+        simulator(folder, "inverter", "--plant", "house") as inverter,
         aiohttp.ClientSession() as session,
         asyncio.TaskGroup() as background,
     ):
         home_assistant = background.create_task(keep_home_assistant_running(config, log))
         reachable = LOOPBACK if ipaddress.ip_address(host).is_unspecified else host
-        demo = Demo(f"http://{reachable}:{port}", simulator, session, log)
+        demo = Demo(f"http://{reachable}:{port}", portal, inverter, session, log)
         await move_in(demo)
         if account:
             await add_account(demo)
+            await add_inverter(demo)
         yield demo
         home_assistant.cancel()
 
@@ -464,6 +480,22 @@ def complaints(log: Path) -> list[str]:
     ]
 
 
+async def check_inverter(demo: Demo) -> list[str]:
+    """Wait until the house's inverter is read in the network, or time is up. Return what is wrong."""
+    deadline = time.monotonic() + VALUES_SECONDS
+    while True:
+        served = [
+            state["entity_id"]
+            for state in await demo.command("get_states")
+            if state["entity_id"].endswith("_source") and state["state"] == "network"
+        ]
+        if len(served) == 1:
+            return []
+        if time.monotonic() > deadline:
+            return [f"{len(served)} inverters instead of one are read in the network"]
+        await asyncio.sleep(1)
+
+
 async def check_export(demo: Demo, config: Path) -> list[str]:
     """Export yesterday as a response and into a file. Return what is wrong."""
     yesterday = datetime.now(HOUSE.zone).date() - timedelta(days=1)
@@ -505,6 +537,8 @@ async def check(*, history: bool) -> None:
         async with demo_house(folder, account=False) as demo:
             errors = await add_account(demo, "not this one")
             found = [] if errors == ["invalid_auth"] else [f"The set-up dialog says {errors} to a wrong password"]
+            await add_inverter(demo)
+            found += await check_inverter(demo)
             entities = await wait_for_values(demo)
             entries = await demo.command("config_entries/get", domain=DOMAIN)
             version = (await demo.get("/api/config"))["version"]
@@ -553,13 +587,14 @@ async def visit(host: str, port: int, *, account: bool) -> None:
                 f"\nUser, password    {USER}, {PASSWORD}"
                 f"\nThis integration  {demo.home}/config/integrations/integration/{DOMAIN}"
                 f"\nEnergy            {demo.home}/energy"
-                f"\nPortal simulator  {demo.simulator}"
+                f"\nPortal simulator  {demo.portal}"
+                f"\nInverter          {demo.inverter}, the house's, in the network: read every ten seconds"
             )
             if not account:
                 accounts = [(each.email, each.password, each.about) for each in make_accounts().values()]
                 print(
                     f"\nTo try the set-up dialog open {demo.home}/config/integrations/dashboard/add?domain={DOMAIN},"
-                    f'\nopen its section "Portal address" and enter {demo.simulator} there.'
+                    f'\nopen its section "Portal address" and enter {demo.portal} there.'
                     f"\n\n{table([('E-mail', 'Password', 'Plants'), *accounts])}"
                 )
             print("\nCtrl-C ends both.", flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from freezegun.api import FrozenDateTimeFactory
-from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from hypothesis import HealthCheck, Phase, example, given, settings, strategies as st
 import pytest
 
 from custom_components.mtec import network
@@ -235,6 +235,27 @@ NAMES = sorted(FAULTS.keys() - {"login_refused", "slow", "code_as_number"})
         max_size=6,
     ),
     restarts=st.sets(st.integers(1, 48), max_size=2),
+)
+# A live value of yesterday without a date comes first after the station was gone for an hour and a half.
+@example(
+    day=date(2026, 6, 15),
+    hour=13,
+    troubles=[
+        Trouble("late_reset", 200, 118, 0.3),
+        Trouble("maintenance", 115, 31, 0.3),
+        Trouble("stations_gone", 120, 64),
+        Trouble("expired", 51, 91, 0.3),
+        Trouble("yesterday", 95, 101, 0.3),
+        Trouble("busy", 200, 109, 0.3),
+    ],
+    restarts=set(),
+)
+# The day that is over reads zero for more than an hour after midnight.
+@example(
+    day=date(2026, 6, 16),
+    hour=21,
+    troubles=[Trouble("late_reset", 111, 82), Trouble("zero_energies", 148, 113)],
+    restarts={4, 37},
 )
 @settings(
     max_examples=8,

@@ -23,6 +23,7 @@ from custom_components.mtec.models import (
     Inverter,
     InverterReading,
     PhaseReading,
+    ReadingSource,
     StationReading,
     UsageRow,
     WorkStatus,
@@ -516,7 +517,7 @@ async def test_spellings_of_an_inverter(http: aiohttp.ClientSession, points: Any
     async with odd_portal(lambda _: success(points), login=signed_in) as portal:
         reading = await odd_client(http, portal.url).inverter_reading("1", "A")
     values = {name: getattr(reading, name) for name in type(reading).__dataclass_fields__}
-    empty: tuple[Any, ...] = (None, {}, BatteryReading(), Energies())
+    empty: tuple[Any, ...] = (None, {}, BatteryReading(), Energies(), ReadingSource.PORTAL)
     assert {name: value for name, value in values.items() if value not in empty} == expected
 
 

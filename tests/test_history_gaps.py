@@ -15,6 +15,7 @@ import pytest
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
 from custom_components.mtec import home_assistant_internals as internals
+from custom_components.mtec.history import refining
 from custom_components.mtec.history.manager import async_import_manager
 from custom_components.mtec.history.report import Progress
 from custom_components.mtec.home_assistant_internals import Feature
@@ -29,6 +30,7 @@ from tests.past import (
     _fast,
     _quick_database,
     _ready,
+    finished,
     local_day,
     move_in,
     open_import,
@@ -384,6 +386,52 @@ async def test_refined_in_place(move_in: MoveIn, simulator: PortalSimulator) -> 
     asked = len(simulator.requests)
     assert (await home.import_history(start="2026-06-11", resolution="days", refine=True))["refined_days"] == 0
     assert not [call for call in simulator.requests[asked:] if call.path.endswith("queryStationCurve")]
+
+
+@GENERATION1
+@pytest.mark.parametrize("later", [{"resolution": "hours"}, {"resolution": "days", "refine": True}], ids=str)
+async def test_powers_of_days_that_were_imported_by_days_come_with_their_refinement(
+    move_in: MoveIn, monkeypatch: pytest.MonkeyPatch, later: dict[str, Any]
+) -> None:
+    """An import by days reads no curve. Later the curves are read, in portions, and no hour is left out."""
+    monkeypatch.setattr(refining, "LONGEST_STEP", 2)
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    assert (await home.import_history(start="2026-06-11", resolution="days"))["hours_of_powers"] == 0
+    report = await home.import_history(**{"start": "2026-06-11", "refine": True} | later)
+    hours = 4 * 24
+    assert (report["refined_days"], report["hours_of_powers"]) == (4, 5 * hours)
+    for key in ("pv_power", "battery_state_of_charge"):
+        rows = await means(home, key)
+        assert [row["start"] for row in rows[: hours + 1]] == sorted(row["start"] for row in rows[: hours + 1])
+        assert len(rows) >= hours
+        first = dt_util.utc_from_timestamp(rows[0]["start"])
+        assert first == datetime(2026, 6, 10, 22, tzinfo=UTC)
+    noon = datetime(2026, 6, 12, 10, tzinfo=UTC)
+    [row] = [row for row in await means(home, "pv_power") if row["start"] == noon.timestamp()]
+    values = [home.model.power(noon + number * FIVE_MINUTES).pv for number in range(12)]
+    assert row["mean"] == pytest.approx(sum(values) / 12, abs=1.0)
+
+
+@GENERATION1
+async def test_refinement_is_offered_in_the_dialog(
+    move_in: MoveIn, hass: HomeAssistant, simulator: PortalSimulator
+) -> None:
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    await home.import_history(start="2026-06-11", resolution="days")
+    asked = len(simulator.requests)
+    for refine, curves in ((False, 0), (True, 4)):
+        flow = await open_import(hass, home)
+        assert "refine" in flow["data_schema"].schema
+        chosen = {"resolution": "days", "start": "2026-06-11", "refine": refine}
+        await hass.config_entries.options.async_configure(flow["flow_id"], chosen)
+        await finished(hass)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        ended = cast("Any", await hass.config_entries.options.async_configure(flow["flow_id"]))
+        assert ended["reason"] == ("history_imported" if refine else "history_complete")
+        read = [call for call in simulator.requests[asked:] if call.path.endswith("queryStationCurve")]
+        assert len(read) == curves
 
 
 @GENERATION1

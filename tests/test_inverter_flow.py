@@ -69,7 +69,7 @@ MAC = "a0b1c2d3e4f5"
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less for an answer that does not come, and not for a device that is there."""
     monkeypatch.setattr(inverter_flow, "SETTLING_TIME", 0.0)
-    monkeypatch.setattr(inverter_search, "TIMING", Timing(timeout=0.4, spacing=0.0))
+    monkeypatch.setattr(inverter_search, "TIMING", Timing(timeout=1.0, spacing=0.0))
 
 
 @pytest.fixture

@@ -510,3 +510,17 @@ async def test_inverter_that_the_portal_does_not_list_stays(home: Home) -> None:
         assert home.is_fresh(BARN, "sensor.inverter_in_the_cellar_pv_power")
         assert home.value("sensor.inverter_in_the_cellar_source") == "network"
         assert await home.hass.config_entries.async_unload(entry.entry_id) is not None
+
+
+async def test_inverter_of_another_home_is_left_to_it(
+    home: Home, entry: MockConfigEntry, inverter: InverterSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a copied configuration: the dialogs refuse it."""
+    second = entry_without_account(inverter)
+    assert await add_account(home.hass, second)
+    assert second.runtime_data.network == {}
+    assert er.async_entries_for_config_entry(er.async_get(home.hass), second.entry_id) == []
+    assert "belongs to" in caplog.text
+    assert inverter.serial_number not in caplog.text
+    await advance(home)
+    assert home.value(SOURCE) == "network"

@@ -27,6 +27,9 @@ LONGEST_SILENCE: Final = timedelta(hours=2)
 LATE_RESET: Final = timedelta(hours=3)
 """Time after midnight in which a reading without a date may still rise for the day before."""
 
+LONGEST_DOUBT: Final = timedelta(hours=3)
+"""Time for which the next cycle waits while the readings of the one that is over cannot be right: none is lost."""
+
 _HIGHEST: Final = 1e9
 """kWh that no plant reaches."""
 _YEARS: Final = range(2000, 2101)
@@ -270,7 +273,7 @@ class Counter:
             start, value = self.start, self.value
             self.update(reading, at, day=day)
             is_over = start is not None and start < self.cycle.start(at.date())
-            if is_over and start == self.start and (self.value != value or self._is_doubted_for(SURE_AFTER, at)):
+            if is_over and start == self.start and (self.value != value or self._is_doubted_for(LONGEST_DOUBT, at)):
                 break
 
     def as_dict(self) -> dict[str, Any]:

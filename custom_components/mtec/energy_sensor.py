@@ -11,7 +11,7 @@ from homeassistant.core import callback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoredExtraData, RestoreEntity
 from homeassistant.util import dt as dt_util
 
-from .coordinator import MtecCoordinator
+from .coordinator import MtecCoordinator, is_over
 from .counter import Counter, ResetCycle
 from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_dated_readings, is_supported
 from .entity import Discovery, MtecEntity, MtecEntityDescription
@@ -21,6 +21,8 @@ from .models import Energies, InverterReading, StationReading
 
 _MADE_UP_IN_TIME: Final = timedelta(minutes=20)
 """How long after an hour a row that Home Assistant makes up of it looks as if it was recorded, and some minutes."""
+_DATED_LATELY: Final = timedelta(hours=6)
+"""For how long readings with a date are waited for while the source gives none: one without may be of yesterday."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,7 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         self._fetched_at = coordinator.fetched_at
         super().__init__(home, coordinator, description, () if daily_energies is None else (daily_energies,))
         self._shown_at: datetime | None = None
+        self._dated_at: datetime | None = None
         self._added_at = dt_util.utcnow()
 
     @property
@@ -179,7 +182,10 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
     def _readings(self) -> Iterator[tuple[float, datetime, date | None]]:
         """Yield readings in kWh, each with the time it was asked for, and its day if the source reports it."""
         if daily := [*self._readings_by_day()]:
+            self._dated_at = dt_util.utcnow()
             yield from daily
+            return
+        if not is_over(self._dated_at, _DATED_LATELY):
             return
         description, coordinator = self.entity_description, self.coordinator
         reading, read_at = coordinator.reading, coordinator.read_at

@@ -8,6 +8,7 @@ from typing import Any, Final
 from homeassistant.config_entries import ConfigEntryState, ConfigFlowResult, OptionsFlow
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     DateSelector,
     SelectOptionDict,
     SelectSelector,
@@ -30,6 +31,7 @@ from .report import Phase, Report
 CONF_STATIONS: Final = "stations"
 CONF_START: Final = "start"
 CONF_RESOLUTION: Final = "resolution"
+CONF_REFINE: Final = "refine"
 
 _UPDATE_INTERVAL: Final = 1.0
 """Seconds between two updates of the progress."""
@@ -79,8 +81,12 @@ class ImportHistoryFlow(OptionsFlow):
         """Start the imports of the chosen stations, all of them if there was no choice. Raises HomeAssistantError."""
         chosen = [stations[id_] for id_ in user_input.get(CONF_STATIONS, stations) if id_ in stations]
         resolution = Resolution(user_input[CONF_RESOLUTION])
+        refine = bool(user_input.get(CONF_REFINE, False))
         manager = async_import_manager(self.hass)
-        return [await manager.async_start(self.config_entry, station, start, resolution) for station in chosen]
+        return [
+            await manager.async_start(self.config_entry, station, start, resolution, refine=refine)
+            for station in chosen
+        ]
 
     def _show_form(
         self, stations: Mapping[str, Station], user_input: dict[str, Any] | None, errors: dict[str, str]
@@ -100,6 +106,7 @@ class ImportHistoryFlow(OptionsFlow):
             )
         )
         fields[vol.Optional(CONF_START)] = DateSelector()
+        fields[vol.Optional(CONF_REFINE, default=False)] = BooleanSelector()
         return self.async_show_form(
             step_id="import_history",
             data_schema=self.add_suggested_values_to_schema(vol.Schema(fields), user_input),
@@ -153,13 +160,14 @@ class ImportHistoryFlow(OptionsFlow):
                 return self._failed(homeassistant_error(error))
             except HomeAssistantError as error:
                 return self._failed(error)
-        days = sorted({day for report in reports for day in report.imported})
+        changed = [report.imported | report.refined for report in reports]
+        days = sorted({day for each in changed for day in each})
         if not days:
             return self.async_abort(reason="history_complete")
         return self.async_abort(
             reason="history_imported",
             description_placeholders={
-                "days": str(sum(len(report.imported) for report in reports)),
+                "days": str(sum(map(len, changed))),
                 "first": days[0].isoformat(),
                 "last": days[-1].isoformat(),
                 "requests": str(sum(report.requests for report in reports)),

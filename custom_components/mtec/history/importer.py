@@ -178,10 +178,11 @@ class HistoryImport:
             raise NothingRecordedError
         self.progress.phase = Phase.IMPORTING
         sensors = await self._async_sensors(series, ids)
-        await self._async_import(sensors, await async_mean_sensors(self.hass, self.station_id))
+        means = await async_mean_sensors(self.hass, self.station_id)
+        await self._async_import(sensors, means)
         await self._async_fill_gaps(sensors)
         if self.refine:
-            await self._async_refine(sensors)
+            await self._async_refine(sensors, means)
         self.report.contradictions = self._reader.contradictions
         self.report.costs = await async_fill_costs(self.hass, series, LONGEST_WAIT)
         self.progress.has_ended = True
@@ -298,9 +299,10 @@ class HistoryImport:
         await filler.async_fill(lacking, since)
         self.report.without_data = sorted({*self.report.without_data, *filler.postponed})
 
-    async def _async_refine(self, sensors: Sequence[_Sensor]) -> None:
-        """Distribute the hours of days that were imported by days like the curves."""
-        refiner = Refiner(curve=self._async_any_curve, report=self.report)
+    async def _async_refine(self, sensors: Sequence[_Sensor], means: Sequence[MeanSensor]) -> None:
+        """Distribute the hours of days that were imported by days like the curves, which have their powers as well."""
+        prepend = partial(self._async_prepend_means, means)
+        refiner = Refiner(curve=self._async_any_curve, prepend=prepend, report=self.report)
         await refiner.async_refine(sensors, self.start, self.progress)
 
 

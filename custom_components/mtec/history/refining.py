@@ -1,6 +1,6 @@
 """Distribute the energy of days that were imported by days over their hours like the curves, in place."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 from itertools import batched
@@ -81,18 +81,21 @@ def whole_days(rows: Sequence[Row], zone: tzinfo) -> dict[date, WholeDay]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refiner:
-    """Refines days; the report says which."""
+    """Refines days; the report says which. `prepend` takes the points of the curves, the latest days first."""
 
     curve: Curve
+    prepend: Callable[[Sequence[CurvePoint]], Awaitable[None]]
     report: Report
 
     async def async_refine(self, sensors: Iterable[EnergySensor], start: date | None, progress: Progress) -> None:
         """Refine all days from `start` on, None for all. Raises SourceError."""
         found = {sensor: await self._async_days(sensor, start) for sensor in sensors}
-        days = sorted({day for each in found.values() for day in each})
+        days = sorted({day for each in found.values() for day in each}, reverse=True)
         progress.planned = progress.done + len(days)
         for chunk in batched(days, LONGEST_STEP, strict=False):
             points = {day: await self.curve(day) for day in chunk}
+            # First: once a day is refined its curve is not asked for again.
+            await self.prepend([point for day in reversed(chunk) for point in points[day]])
             for sensor, each in found.items():
                 await self._async_write(sensor, each, points)
 
@@ -125,7 +128,7 @@ class Refiner:
         def refined() -> list[Row]:
             return [
                 row
-                for day, curve in known.items()
+                for day, curve in sorted(known.items())
                 for row in days[day].refined(sensor.energy, day, zone, curve, sensor.factor)
             ]
 

@@ -357,7 +357,7 @@ def _points_of_day(parts: Sequence[DayUsage], day: date) -> tuple[CurvePoint, ..
     """Return the points of a day in order, without those of neighbouring days."""
     found = [point for part in parts for point in part.points]
     # Without a change of the clocks the points are mostly in order as they come.
-    if len(parts) == 1 and found and _is_on(found[0], day) and _is_on(found[-1], day) and _rises(found):
+    if len(parts) == 1 and _is_in_order(found, day):
         return tuple(found)
     # Keyed by timestamp: datetimes of one zone compare by the clock, which shows an hour twice in autumn.
     points = {point.start.timestamp(): point for point in found if _is_on(point, day)}
@@ -368,6 +368,7 @@ def _is_on(point: CurvePoint, day: date) -> bool:
     return point.start.date() == day
 
 
-def _rises(points: Sequence[CurvePoint]) -> bool:
-    """Return whether each point is later on the clock than the one before it."""
-    return all(before.start < after.start for before, after in pairwise(points))
+def _is_in_order(points: Sequence[CurvePoint], day: date) -> bool:
+    """Return whether points are of a day, each later on the clock than the one before it."""
+    is_of_day = bool(points) and _is_on(points[0], day) and _is_on(points[-1], day)
+    return is_of_day and all(before.start < after.start for before, after in pairwise(points))
