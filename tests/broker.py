@@ -1,7 +1,8 @@
 """A real MQTT broker of its own process on a free port, and a client that listens to all topics."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 import socket
 import subprocess
@@ -27,6 +28,7 @@ _PASSWORDS = """  amqtt.plugins.authentication.FileAuthPlugin:
     password_file: {file}
 """
 _PATIENCE = 20.0
+_MARK = "mark"
 
 
 class Broker:
@@ -38,10 +40,18 @@ class Broker:
     def __init__(self, folder: Path, passwords: Path | None = None) -> None:
         self.folder = folder
         self.passwords = passwords
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port, which is the same after a restart."""
+        if self._port is None:
+            # Not before: sockets are only allowed while a test runs.
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self._port = free.getsockname()[1]
+        return self._port
 
     async def __aenter__(self) -> Self:
         """Start it."""
@@ -53,6 +63,24 @@ class Broker:
     ) -> None:
         """Stop it."""
         await self.stop()
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncGenerator[Self]:
+        """Lend it to a test: to start it takes longer than most tests. It is started if it does not run.
+
+        Afterwards it keeps nothing of the test.
+        """
+        if self._process is None:
+            await self.start()
+        yield self
+        if self._process is None:
+            return
+        async with Listener(self.port, "#") as listener:
+            await listener.until_kept_is_known()
+            for topic in [each for each in listener.retained if not each.startswith("$")]:
+                listener.publish(topic, "", retain=True)
+            # What comes back was published after the rest.
+            await listener.until_kept_is_known()
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -79,9 +107,13 @@ class Broker:
 
     async def stop(self) -> None:
         """Stop it at once."""
+        await asyncio.to_thread(self.kill)
+
+    def kill(self) -> None:
+        """Stop it at once, from outside of an event loop."""
         if self._process is not None:
             self._process.kill()
-            await asyncio.to_thread(self._process.wait)
+            self._process.wait()
             self._process = None
 
 
@@ -93,7 +125,7 @@ class Listener:
         self.retained: dict[str, str] = {}
         """The texts that the broker kept, which it sends when a client begins to listen."""
         self.received: list[tuple[str, str]] = []
-        self._topics = topics or ("MTEC/#",)
+        self._topics = (*(topics or ("MTEC/#",)), _MARK)
         self._subscribed = False
         self._client = Client(CallbackAPIVersion.VERSION2)
         if login:
@@ -117,13 +149,21 @@ class Listener:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
-    def publish(self, topic: str, text: str) -> None:
+    def publish(self, topic: str, text: str, *, retain: bool = False) -> None:
         """Publish a text."""
-        self._client.publish(topic, text)
+        self._client.publish(topic, text, retain=retain)
+
+    async def until_kept_is_known(self) -> None:
+        """Wait for a message of its own, which comes after those that the broker kept."""
+        mark = (_MARK, str(len(self.received)))
+        self.publish(*mark)
+        await until(lambda: mark in self.received)
 
     def _receive(self, message: MQTTMessage) -> None:
         text = message.payload.decode()
         self.received.append((message.topic, text))
+        if message.topic == _MARK:
+            return
         if text:
             self.texts[message.topic] = text
         else:

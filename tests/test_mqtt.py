@@ -1,7 +1,7 @@
 """Readings of a home on a real broker, through Home Assistant's MQTT integration."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 import gc
@@ -48,11 +48,19 @@ PV = "MTEC/Haus am See/current_PV"
 AWAY, BACK = "The MQTT broker is away", "The MQTT broker is back"
 
 
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The broker of these tests."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    yield broker
+    broker.kill()
+
+
 @pytest.fixture
-async def broker(tmp_path: Path) -> AsyncGenerator[Broker]:
+async def broker(own_broker: Broker) -> AsyncGenerator[Broker]:
     """A broker that is running."""
-    async with Broker(tmp_path) as running:
-        yield running
+    async with own_broker.lent():
+        yield own_broker
 
 
 @pytest.fixture
@@ -336,10 +344,8 @@ async def test_without_the_mqtt_integration_the_home_works_and_the_log_has_one_l
 
 async def retained(broker: Broker) -> set[str]:
     """Return the topics that the broker has kept."""
-    async with Listener(broker.port, "MTEC/#", "Solar/#", "end") as listener:
-        # What is kept comes before what is published after it.
-        listener.publish("end", "")
-        await until(lambda: ("end", "") in listener.received)
+    async with Listener(broker.port, "MTEC/#", "Solar/#") as listener:
+        await listener.until_kept_is_known()
         return {topic for topic, text in listener.retained.items() if text}
 
 

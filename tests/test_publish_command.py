@@ -1,7 +1,7 @@
 """The command that publishes to MQTT without Home Assistant, in a process of its own, at a real broker."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 import json
 import os
 from pathlib import Path
@@ -30,11 +30,19 @@ def generation() -> int:
     return 1
 
 
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The broker of these tests."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    yield broker
+    broker.kill()
+
+
 @pytest.fixture
-async def broker(tmp_path: Path) -> AsyncGenerator[Broker]:
+async def broker(own_broker: Broker) -> AsyncGenerator[Broker]:
     """A broker that is running."""
-    async with Broker(tmp_path) as running:
-        yield running
+    async with own_broker.lent():
+        yield own_broker
 
 
 def golden(name: str) -> dict[str, str]:
