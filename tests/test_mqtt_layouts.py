@@ -1,6 +1,7 @@
 """The layouts of MQTT: topic by topic and text by text, for all plants, both versions of the API, and the network."""
 
 from collections.abc import Mapping
+from datetime import datetime
 import json
 from pathlib import Path
 from typing import Final
@@ -91,8 +92,8 @@ def check_golden(name: str, messages: Mapping[str, str]) -> None:
     assert dict(messages) == golden
 
 
-async def messages_of(simulator: PortalSimulator, account: str, layout: Layout) -> dict[str, str]:
-    """Return what is published of an account of the portal."""
+async def messages_of(simulator: PortalSimulator, account: str, layout: Layout, now: datetime = NOON) -> dict[str, str]:
+    """Return what is published of an account of the portal, whose clock stands still."""
     email = f"{account}@example.com"
     credentials = Credentials(email, digest_of(simulator.accounts[email].password))
     format_ = Format(layout=layout)
@@ -105,8 +106,8 @@ async def messages_of(simulator: PortalSimulator, account: str, layout: Layout) 
             reading = await client.station_reading(station.id)
             found |= station_messages(format_, levels[station.id], reading)
             inverters = await client.inverters(station.id)
-            rows = await client.month_rows(station.id, NOON.year, NOON.month)
-            row = next(each for each in rows if each.start == NOON.date())
+            rows = await client.month_rows(station.id, now.year, now.month)
+            row = next(each for each in rows if each.start == now.date())
             today = supported_row(row, rows, reading, has_meter=has_grid_meter(rows, reading))
             names = topic_levels({inverter.serial_number: inverter.name for inverter in inverters})
             alone = len(inverters) == 1
@@ -131,9 +132,9 @@ async def test_layout_of_a_plant_in_the_portal(
     check_golden(f"{account}-generation{generation}-{layout}", await messages_of(simulator, account, layout))
 
 
-async def local_values(description: PlantDescription) -> InverterValues:
+async def local_values(description: PlantDescription, now: datetime = NOON) -> InverterValues:
     """Return what the first inverter of a plant says of itself in the network."""
-    async with InverterSimulator(description, seed=1, now=NOON, framing="tcp") as simulator:
+    async with InverterSimulator(description, seed=1, now=now, framing="tcp") as simulator:
         connection = ModbusConnection(
             Link(port=simulator.port, framing=Framing.TCP, unit_id=simulator.unit).params(simulator.host)
         )
