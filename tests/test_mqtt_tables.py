@@ -14,8 +14,8 @@ import pytest
 
 from custom_components.mtec.publishing.layouts import Layout, inverter_messages
 from tests.conftest import GENERATION1, GENERATION2, NOON
+from tests.mqtt_messages import API, TOOL, local_values, messages_of
 from tests.portal_simulator import HOUSE, PortalSimulator, plant_of
-from tests.test_mqtt_layouts import API, TOOL, local_values, messages_of
 
 PLANT: Final = plant_of(HOUSE, 1)
 VOLTS: Final = {"a": 231.4, "b": 229.8, "c": 230.6}
