@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 import re
-from typing import Final
+from typing import Any, Final
 from unicodedata import category
 
 from custom_components.mtec.energies import (
@@ -305,12 +305,12 @@ def supported_row(
 ) -> UsageRow:
     """Return the energies of a station's day without those it has no hardware for: a source may report 0.0 for them."""
     known = [*rows]
-    unsupported = [
-        name
+    without: dict[str, Any] = {
+        name: None
         for name, energy in _ENERGIES.items()
         if not (is_supported(energy, known, reading) or (has_meter and energy in {GRID_IMPORT, GRID_EXPORT}))
-    ]
-    return replace(row, **dict.fromkeys(unsupported))
+    }
+    return replace(row, **without)
 
 
 _ENERGIES: Final[Mapping[str, Energy]] = {
