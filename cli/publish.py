@@ -21,6 +21,7 @@ from custom_components.mtec.publishing.layouts import (
     InverterValues,
     Layout,
     inverter_messages,
+    is_topic_level,
     station_messages,
     supported_row,
     topic_level,
@@ -84,7 +85,7 @@ async def publish_local(stand_ins: StandIns, zone: tzinfo, arguments: argparse.N
 
 
 def _format(arguments: argparse.Namespace) -> Format:
-    if not arguments.topic or topic_level(arguments.topic) != arguments.topic:
+    if not is_topic_level(arguments.topic):
         raise MisuseError("The topic must not be empty, begin with $, or have /, + or # in it.")
     return Format(layout=Layout(arguments.layout), topic=arguments.topic, decimals=arguments.decimals)
 

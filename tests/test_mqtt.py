@@ -193,6 +193,9 @@ async def test_data_that_are_kept_after_a_failure_are_not_published_again(
     count = len(listener.received)
     await poll(home)
     assert home.value("sensor.haus_am_see_pv_power") != "unavailable"
+    await mqtt.async_publish(home.hass, "MTEC/mark", "yes")
+    await until(lambda: ("MTEC/mark", "yes") in listener.received)
+    assert [topic for topic, _ in listener.received[count:]] == ["MTEC/mark"]
     home.simulator.faults.clear()
     await poll(home)
     # All of one poll are there, and nothing of the other one is before them.

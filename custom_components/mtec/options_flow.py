@@ -1,5 +1,6 @@
 """The options flow."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
@@ -55,9 +56,8 @@ class MtecOptionsFlow(ImportHistoryFlow, PublishingFlow, OptionsFlow):
             # Store the stations to ignore, so that new stations are followed.
             unwanted = {station: name for station, name in names.items() if station not in user_input[CONF_STATIONS]}
             if len(unwanted) < len(names):
-                kept = {name: options[name] for name in (CONF_MQTT,) if name in options}
                 return self.async_create_entry(
-                    data=kept
+                    data=_kept(options)
                     | {
                         CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
                         CONF_IGNORED_STATIONS: unwanted,
@@ -95,3 +95,8 @@ class MtecOptionsFlow(ImportHistoryFlow, PublishingFlow, OptionsFlow):
         """Return the names of the followed stations by id, none while the account is not loaded."""
         home: Home | None = getattr(self.config_entry, "runtime_data", None)
         return {} if home is None else {station.id: station.name for station in home.stations.values()}
+
+
+def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the settings leave alone."""
+    return {CONF_MQTT: options[CONF_MQTT]} if CONF_MQTT in options else {}

@@ -18,7 +18,7 @@ import voluptuous as vol
 
 from custom_components.mtec.const import CONF_MQTT
 
-from .layouts import DEFAULT_TOPIC, MOST_DECIMALS, Layout, topic_level
+from .layouts import DEFAULT_TOPIC, MOST_DECIMALS, Layout, is_topic_level
 from .publisher import CONF_DECIMALS, CONF_INVERTERS, CONF_LAYOUT, CONF_RETAIN, CONF_STATIONS, CONF_TOPIC
 
 CONF_PUBLISH = "publish"
@@ -51,12 +51,10 @@ class PublishingFlow(OptionsFlow):
             return self.async_abort(reason="mqtt_missing")
         errors: dict[str, str] = {}
         if user_input is not None:
-            settings = {**user_input, CONF_TOPIC: user_input[CONF_TOPIC].strip()}
-            if not settings.pop(CONF_PUBLISH):
+            settings = _settings(user_input)
+            if settings is None:
                 return self._finish({name: value for name, value in options.items() if name != CONF_MQTT})
-            if settings[CONF_TOPIC] and topic_level(settings[CONF_TOPIC]) == settings[CONF_TOPIC]:
-                if CONF_DECIMALS in settings:
-                    settings[CONF_DECIMALS] = int(settings[CONF_DECIMALS])
+            if is_topic_level(settings[CONF_TOPIC]):
                 return self._finish({**options, CONF_MQTT: settings})
             errors[CONF_TOPIC] = "invalid_topic"
         # Who opens this for the first time wants to publish.
@@ -69,3 +67,12 @@ class PublishingFlow(OptionsFlow):
 
     def _finish(self, options: dict[str, Any]) -> ConfigFlowResult:
         return self.async_create_entry(data=options)
+
+
+def _settings(user_input: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how readings are published, None if they are not."""
+    settings = {**user_input, CONF_TOPIC: user_input[CONF_TOPIC].strip()}
+    if CONF_DECIMALS in settings:
+        # The field has floats.
+        settings[CONF_DECIMALS] = int(settings[CONF_DECIMALS])
+    return settings if settings.pop(CONF_PUBLISH) else None

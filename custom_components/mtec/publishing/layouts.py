@@ -105,6 +105,11 @@ def topic_level(name: str) -> str:
     return "_" + kept[1:] if kept.startswith("$") else kept
 
 
+def is_topic_level(text: str) -> bool:
+    """Return whether a text can be a level of a topic as it is."""
+    return bool(text) and topic_level(text) == text
+
+
 def topic_levels(names: Mapping[str, str]) -> dict[str, str]:
     """Return a level of a topic for each id, of the name that it has, and no level twice.
 

@@ -1,6 +1,7 @@
 """Publishes the readings of a home through Home Assistant's MQTT integration."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -156,18 +157,22 @@ class Publisher:
         if not self._has_inverters or inverter is None or coordinator is None or coordinator.reading is None:
             return
         network = self._home.network.get(id_)
-        station_id = inverter.station_id
-        is_alone = station_id is not None and self._only_inverter(station_id) == id_
-        station = self._home.station_readings.get(station_id or "") if is_alone else None
         values = InverterValues(
             serial_number=id_,
             reading=coordinator.reading,
             firmware=None if network is None else network.identity.firmware,
-            station=None if station is None else station.reading,
-            today=self._today(station_id or "") if is_alone else None,
         )
+        station_id = inverter.station_id
+        if station_id is not None and self._only_inverter(station_id) == id_:
+            values = self._with_station(values, station_id)
         levels = self._inverter_path(id_, station_id)
         self._async_put(id_, levels, inverter_messages(self._format, levels, values))
+
+    def _with_station(self, values: InverterValues, station_id: str) -> InverterValues:
+        """Return the values of the only inverter of a station with those of the station."""
+        coordinator = self._home.station_readings.get(station_id)
+        reading = None if coordinator is None else coordinator.reading
+        return replace(values, station=reading, today=self._today(station_id))
 
     def _today(self, station_id: str) -> UsageRow | None:
         """Return the energies of today of a station. Soon after midnight those that were read are yesterday's."""
@@ -194,12 +199,8 @@ class Publisher:
         """
         entries = self._hass.config_entries.async_entries(DOMAIN)
         registry = dr.async_get(self._hass)
-        devices = [each for entry in entries for each in dr.async_entries_for_config_entry(registry, entry.entry_id)]
-        names = {
-            own_id(device): own_id(device) if is_inverter(device) else device.name or ""
-            for device in devices
-            if not is_inverter(device) or device.via_device_id is None
-        }
+        devices = (each for entry in entries for each in dr.async_entries_for_config_entry(registry, entry.entry_id))
+        names = dict(named for device in devices if (named := _named(device)) is not None)
         names |= {id_: id_ for id_, each in self._home.data.inverters.items() if each.station_id is None}
         return topic_levels(names | {id_: station.name for id_, station in self._home.stations.items()})
 
@@ -207,3 +208,11 @@ class Publisher:
     def _async_put(self, thing: str, levels: tuple[str, ...], texts: Mapping[str, str]) -> None:
         base = "/".join((self._format.topic, *levels))
         self._outbox.async_put(self._entry_id, thing, base, texts, retain=self._retain)
+
+
+def _named(device: dr.DeviceEntry) -> tuple[str, str] | None:
+    """Return the id and the name of a station or of an inverter without one, None for an inverter of a station."""
+    id_ = own_id(device)
+    if not is_inverter(device):
+        return id_, device.name or ""
+    return None if device.via_device_id else (id_, id_)
