@@ -15,7 +15,8 @@ from custom_components.mtec.sources import SourceError
 
 from .account import Account
 from .arguments import credentials_of, parser, time_zone_of
-from .errors import IncompleteError, MissingPackageError, MisuseError
+from .commands import LocalCommand
+from .errors import IncompleteError, MissingPackageError, MisuseError, PublishingError
 from .stand_ins import StandIns, sentence
 
 _FAILED: Final = 1
@@ -34,7 +35,7 @@ async def run(words: Sequence[str]) -> int:
     stand_ins = StandIns(hide=arguments.hide_sensitive)
     try:
         await (_run_local if arguments.local is not None else _run_account)(stand_ins, arguments)
-    except MissingPackageError as error:
+    except (MissingPackageError, PublishingError) as error:
         print(error, file=sys.stderr)
         return _FAILED
     except MisuseError as error:
@@ -68,7 +69,7 @@ async def _run_account(stand_ins: StandIns, arguments: argparse.Namespace) -> No
 
 
 async def _run_local(stand_ins: StandIns, arguments: argparse.Namespace) -> None:
-    """Run the command about an inverter in the home network. Raises MissingPackageError."""
+    """Run the command about inverters in the home network. Raises MissingPackageError."""
     try:
         # No other command needs the package that this imports.
         from .local_inverter import show_local_inverter  # noqa: PLC0415
@@ -76,7 +77,8 @@ async def _run_local(stand_ins: StandIns, arguments: argparse.Namespace) -> None
         raise MissingPackageError(
             "Reading an inverter in your network needs a package more: pip install 'modbus-connection[tmodbus]'."
         ) from error
-    await show_local_inverter(stand_ins, time_zone_of(arguments.time_zone), arguments)
+    show: LocalCommand = arguments.local_command or show_local_inverter
+    await show(stand_ins, time_zone_of(arguments.time_zone), arguments)
 
 
 def main() -> int:

@@ -13,8 +13,9 @@ from custom_components.mtec.export.table import DECIMALS, DELIMITERS
 from custom_components.mtec.export.usage import UsageType
 from custom_components.mtec.portal.auth import Credentials, digest_of
 from custom_components.mtec.portal.client import PORTAL_URL
+from custom_components.mtec.publishing.layouts import DEFAULT_TOPIC, MOST_DECIMALS, Layout
 
-from .commands import Command, show_inverter, show_station, show_stations, show_usage
+from .commands import Command, publish, publish_local, show_inverter, show_station, show_stations, show_usage
 from .errors import MisuseError
 from .menu import menu
 from .terminal import ask
@@ -80,8 +81,11 @@ def parser() -> argparse.ArgumentParser:
         help="what stands between columns (default: ;)",
     )
     usage.add_argument("--file", type=Path, help="write to this file, replaced only once the new one is complete")
+    publishing = add("publish", publish, "Publishes values to MQTT, in the layout of a known tool.", station)
+    _add_publishing(publishing)
     mtec.set_defaults(
         command=menu,
+        local_command=None,
         email=None,
         password=None,
         demo=False,
@@ -102,10 +106,40 @@ def _add_local(inverter: argparse.ArgumentParser) -> None:
     """Add the options of an inverter that is read in the home network."""
     local = inverter.add_argument_group("in your network", "Reads the inverter itself over Modbus, without an account.")
     local.add_argument("--local", metavar="HOST", help="its host name or address")
+    _add_link(local)
+    local.add_argument("--raw", action="store_true", help="print its registers and what became of them")
+
+
+def _add_link(local: argparse._ArgumentGroup) -> None:
     local.add_argument("--port", type=_number_in(1, 65535), help="its port (default: what is found, 502 or 5743)")
     local.add_argument("--unit", type=_number_in(0, 255), help="its unit (default: what is found, 252, 255 or 247)")
     local.add_argument("--framing", choices=("rtu", "tcp"), help="how requests are framed (default: what is found)")
-    local.add_argument("--raw", action="store_true", help="print its registers and what became of them")
+
+
+def _add_publishing(command: argparse.ArgumentParser) -> None:
+    """Add the options of publishing."""
+    command.set_defaults(local_command=publish_local)
+    command.add_argument("--broker", required=True, metavar="HOST[:PORT]", help="the broker (default port: 1883)")
+    command.add_argument("--username", help="the user name at the broker")
+    command.add_argument("--password-file", type=Path, metavar="FILE", help="a file whose first line is the password")
+    layouts = [layout.value for layout in Layout]
+    command.add_argument("--layout", default=layouts[0], choices=layouts, help=f"the layout (default: {layouts[0]})")
+    command.add_argument("--topic", default=DEFAULT_TOPIC, help=f"the first level (default: {DEFAULT_TOPIC})")
+    command.add_argument(
+        "--decimals", type=_number_in(0, MOST_DECIMALS), help="decimals of floats (default: 2 or 3, as the tool has)"
+    )
+    command.add_argument(
+        "--every",
+        type=_number_in(5, 3600),
+        metavar="SECONDS",
+        help="seconds between two reads, from 30 with an account (default: 60), from 5 with --local (default: 10)",
+    )
+    command.add_argument("--once", action="store_true", help="publish once, and end")
+    local = command.add_argument_group("in your network", "Reads inverters over Modbus, without an account.")
+    local.add_argument(
+        "--local", action="append", metavar="HOST", help="the host name or address of one; may be given several times"
+    )
+    _add_link(local)
 
 
 def _number_in(lowest: int, highest: int) -> Callable[[str], int]:

@@ -1,18 +1,22 @@
-"""The commands: stations, station, inverter, usage."""
+"""The commands: stations, station, inverter, usage, publish."""
 
 import argparse
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from datetime import tzinfo
+from types import ModuleType
 from typing import Final
 
 from custom_components.mtec.export.table import CsvFormat
 from custom_components.mtec.export.usage import RangeError, RangeProblem, UsageQuery, UsageType, read_usage
 
 from .account import Account
-from .errors import IncompleteError, MisuseError
+from .errors import IncompleteError, MissingPackageError, MisuseError
 from .output import data_of, print_json, print_missing, print_readings, write_usage
+from .stand_ins import StandIns
 
 type Command = Callable[[Account, argparse.Namespace], Awaitable[None]]
+type LocalCommand = Callable[[StandIns, tzinfo, argparse.Namespace], Awaitable[None]]
 
 _RANGE_PROBLEMS: Final[Mapping[RangeProblem, str]] = {
     RangeProblem.START_MISSING: "Give a start date with --start. Only the type lifetime does without.",
@@ -80,3 +84,22 @@ async def show_usage(account: Account, arguments: argparse.Namespace) -> None:
     print_missing(report)
     if report.lacks_something:
         raise IncompleteError
+
+
+async def publish(account: Account, arguments: argparse.Namespace) -> None:
+    """Publish the readings of the chosen stations to MQTT. Raises MissingPackageError and PublishingError."""
+    await _publishing().publish_account(account, arguments)
+
+
+async def publish_local(stand_ins: StandIns, zone: tzinfo, arguments: argparse.Namespace) -> None:
+    """Publish the readings of inverters in the network to MQTT. Raises MissingPackageError and PublishingError."""
+    await _publishing().publish_local(stand_ins, zone, arguments)
+
+
+def _publishing() -> ModuleType:
+    try:
+        # No other command needs the package that this imports.
+        from . import publish as module  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingPackageError("Publishing to MQTT needs a package more: pip install aiomqtt.") from error
+    return module

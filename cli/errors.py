@@ -11,3 +11,7 @@ class IncompleteError(Exception):
 
 class MissingPackageError(Exception):
     """A package that only some commands need is not installed. The text is a sentence for the person."""
+
+
+class PublishingError(Exception):
+    """A broker of MQTT that cannot be reached, or does not take a message. The text is a sentence for the person."""

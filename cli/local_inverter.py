@@ -2,11 +2,12 @@
 
 import argparse
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import tzinfo
+from functools import partial
 import logging
-from typing import Any
+from typing import Any, cast
 
 from modbus_connection import ModbusUnit
 from modbus_connection.tmodbus import ModbusConnection
@@ -14,6 +15,7 @@ from modbus_connection.tmodbus import ModbusConnection
 from custom_components.mtec.local.inverter import LocalInverter
 from custom_components.mtec.local.link import Found, Framing, Link, links, probe
 from custom_components.mtec.local.registers import RegisterValue
+from custom_components.mtec.models import InverterIdentity, InverterReading
 
 from .output import data_of, print_json, print_readings
 from .stand_ins import StandIns
@@ -22,24 +24,52 @@ _LOGGERS = ("modbus_connection", "tmodbus", "serialx")
 """Loggers that report on the standard error what the command itself reports."""
 
 
-async def show_local_inverter(stand_ins: StandIns, zone: tzinfo, arguments: argparse.Namespace) -> None:
-    """Print the reading of an inverter in the home network, or its registers. Raises SourceError."""
+class LocalReader:
+    """An inverter in the home network that is read again and again. It is looked for until it is found."""
+
+    def __init__(self, stack: AsyncExitStack, host: str, zone: tzinfo, arguments: argparse.Namespace) -> None:
+        _silence()
+        self._stack = stack
+        self._host = host
+        self._zone = zone
+        framing = None if arguments.framing is None else Framing(arguments.framing)
+        self._links = links(arguments.port, framing, arguments.unit)
+        self._inverter: LocalInverter | None = None
+
+    async def read(self) -> tuple[InverterIdentity, InverterReading]:
+        """Return who it is, and its reading. Raises SourceError."""
+        if self._inverter is None:
+            found = await probe(partial(_open_unit, self._host), self._links)
+            unit = await self._stack.enter_async_context(_open_unit(self._host, found.link))
+            self._inverter = LocalInverter(unit, time_zone=self._zone, identity=found.identity)
+            self._stack.callback(self._inverter.close)
+        reading = await self._inverter.reading()
+        # It is known once it was read.
+        return cast("InverterIdentity", self._inverter.identity), reading
+
+
+@asynccontextmanager
+async def _open_unit(host: str, link: Link) -> AsyncIterator[ModbusUnit]:
+    connection = ModbusConnection(link.params(host))
+    try:
+        yield connection.for_unit(link.unit_id)
+    finally:
+        await connection.close()
+
+
+def _silence() -> None:
     for name in _LOGGERS:
         logging.getLogger(name).addHandler(logging.NullHandler())
+
+
+async def show_local_inverter(stand_ins: StandIns, zone: tzinfo, arguments: argparse.Namespace) -> None:
+    """Print the reading of an inverter in the home network, or its registers. Raises SourceError."""
+    _silence()
     host: str = arguments.local
     framing = None if arguments.framing is None else Framing(arguments.framing)
-
-    @asynccontextmanager
-    async def open_unit(link: Link) -> AsyncIterator[ModbusUnit]:
-        connection = ModbusConnection(link.params(host))
-        try:
-            yield connection.for_unit(link.unit_id)
-        finally:
-            await connection.close()
-
-    found = await probe(open_unit, links(arguments.port, framing, arguments.unit))
+    found = await probe(partial(_open_unit, host), links(arguments.port, framing, arguments.unit))
     stand_ins.add("inverter-1", found.identity.serial_number)
-    async with open_unit(found.link) as unit:
+    async with _open_unit(host, found.link) as unit:
         inverter = LocalInverter(unit, time_zone=zone)
         try:
             reading = await inverter.reading()

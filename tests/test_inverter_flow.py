@@ -246,7 +246,7 @@ async def test_inverter_is_shown_before_anything_is_created(hass: HomeAssistant,
     # Nothing to import the history of, and no settings of an account.
     assert "next_flow" not in result
     options = await hass.config_entries.options.async_init(entry.entry_id)
-    assert options["reason"] == "no_account"
+    assert options["menu_options"] == ["mqtt"]
 
 
 async def test_history_is_not_offered_without_an_account(hass: HomeAssistant, inverter: InverterSimulator) -> None:

@@ -191,6 +191,8 @@ THREE_PHASE_READING = InverterReading(
     first_fault=models.Fault.OVER_TEMPERATURE,
     source=ReadingSource.NETWORK,
     measured=datetime(2026, 6, 15, 12, 2, 30, tzinfo=BERLIN),
+    line_voltages={1: 401.2, 2: 401.3, 3: 401.4},
+    pv_time=4321,
 )
 
 NO_BATTERY: Image = THREE_PHASE | image_of({30254: [0] * 6, 33000: [0] * 16, 32005: [0, 0], 31003: [0, 0]})

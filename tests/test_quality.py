@@ -276,7 +276,7 @@ def test_ends_of_dialogs_are_translated() -> None:
     # What Home Assistant says by itself.
     assert ENGLISH["config"]["abort"].keys() == of_config | {"already_configured"}
     assert SUBENTRY["abort"].keys() == _reasons(flows["InverterSubentryFlow"])
-    assert "no_account" in ENGLISH["options"]["abort"]
+    assert "mqtt_missing" in ENGLISH["options"]["abort"]
 
 
 # Entities

@@ -18,6 +18,7 @@ from .history.manager import async_import_manager
 from .home import Home, MtecConfigEntry
 from .issues import async_forget
 from .missing_devices import async_forget_missing_devices
+from .publishing.publisher import async_forget_publishing, async_set_up_publishing
 from .services import async_setup_services
 from .settings import async_remove_settings_entities
 from .titles import title_of
@@ -45,6 +46,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> bool
         async_battery_commands(hass).async_attach(inverter)
     async_remove_settings_entities(hass, entry, home.settings)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await async_set_up_publishing(hass, entry)
     # A start of Home Assistant does not wait for the readings.
     home.async_begin_reading()
     await async_load_dashboard(hass)
@@ -99,6 +101,7 @@ async def async_remove_entry(hass: HomeAssistant, entry: MtecConfigEntry) -> Non
     await async_forget_missing_devices(hass, entry.entry_id)
     await async_forget_added(hass, entry.entry_id)
     await async_import_manager(hass).async_forget_account(entry.entry_id)
+    await async_forget_publishing(hass, entry)
 
 
 async def async_remove_config_entry_device(hass: HomeAssistant, entry: MtecConfigEntry, device: dr.DeviceEntry) -> bool:

@@ -63,3 +63,6 @@ CONF_SETTINGS: Final = "settings"
 
 SETTINGS_INTERVAL: Final = timedelta(minutes=1)
 """Interval at which the settings of an inverter are read."""
+
+CONF_MQTT: Final = "mqtt"
+"""How readings are published to MQTT; they are not if the option is not there."""

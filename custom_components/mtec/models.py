@@ -193,6 +193,8 @@ class InverterReading:
 
     It has the phases and backup phases (1 to 3) and the PV strings (from 1) that are there. `faults` and `warnings` are
     words of flags by their number from 1; 0 is none. `measured` is when the energies of today were measured.
+    `line_voltages` in V are between a phase and the next one, by the number of the former; `pv_time` is how many hours
+    of its life there was PV power.
 
     `consumption_power` is what the household draws if no other inverter is behind the same meter. Like `grid_outage`
     and `first_fault` it is only known from the inverter itself.
@@ -217,6 +219,8 @@ class InverterReading:
     warnings: Mapping[int, int] = field(default_factory=dict)
     first_fault: Fault | None = None
     measured: datetime | None = None
+    line_voltages: Mapping[int, float] = field(default_factory=dict)
+    pv_time: float | None = None
     source: ReadingSource = ReadingSource.PORTAL
 
 

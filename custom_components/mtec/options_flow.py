@@ -1,5 +1,6 @@
 """The options flow."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
@@ -16,28 +17,36 @@ from homeassistant.helpers.selector import (
 )
 import voluptuous as vol
 
-from .const import CONF_FILL_GAPS, CONF_IGNORED_STATIONS, LONGEST_POLL_INTERVAL, POLL_INTERVAL, SHORTEST_POLL_INTERVAL
+from .const import (
+    CONF_FILL_GAPS,
+    CONF_IGNORED_STATIONS,
+    CONF_MQTT,
+    LONGEST_POLL_INTERVAL,
+    POLL_INTERVAL,
+    SHORTEST_POLL_INTERVAL,
+)
 from .energy_dashboard import async_added
 from .energy_flow import EnergyFlow
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
 from .home import Home, MtecConfigEntry
+from .publishing.flow import PublishingFlow
 
 NEXT_STEPS = {"next_step_id": "next_steps"}
 """The input with which the options flow of a home that has just been set up begins."""
 
 
-class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, OptionsFlow):
-    """Change the options of an account, or do what else can be done with it. A home without an account has none."""
+class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow):
+    """Change the options of a home, or do what else can be done with it. Without an account that is only MQTT."""
 
     config_entry: MtecConfigEntry
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Let the user choose between the settings and an import of history."""
+        """Let the user choose what to change. An import and the settings need an account."""
         if CONF_URL not in self.config_entry.data:
-            return self.async_abort(reason="no_account")
+            return self.async_show_menu(step_id="init", menu_options=["mqtt"])
         if user_input == NEXT_STEPS or self._take_over():
             return await self.async_step_next_steps()
-        options = ["settings", "energy_dashboard", "import_history", "open_dashboard"]
+        options = ["settings", "energy_dashboard", "import_history", "mqtt", "open_dashboard"]
         if await async_added(self.hass, self.config_entry):
             options.insert(2, "energy_remove")
         return self.async_show_menu(step_id="init", menu_options=options)
@@ -91,7 +100,8 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, OptionsFlow):
             unwanted = {station: name for station, name in names.items() if station not in user_input[CONF_STATIONS]}
             if len(unwanted) < len(names):
                 return self.async_create_entry(
-                    data={
+                    data=_kept(options)
+                    | {
                         CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
                         CONF_IGNORED_STATIONS: unwanted,
                     }
@@ -128,3 +138,8 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, OptionsFlow):
         """Return the names of the followed stations by id, none while the account is not loaded."""
         home: Home | None = getattr(self.config_entry, "runtime_data", None)
         return {} if home is None else {station.id: station.name for station in home.stations.values()}
+
+
+def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the settings leave alone."""
+    return {CONF_MQTT: options[CONF_MQTT]} if CONF_MQTT in options else {}

@@ -88,6 +88,8 @@ def inverter_reading(values: Values, energies: Values, *, phases: int | None, ti
         faults=faults,
         first_fault=_first_fault(faults),
         measured=_aware(energies.get("clock"), time_zone),
+        line_voltages=_line_voltages(values) if len(numbers) == len(_PHASES) else {},
+        pv_time=values.get("pv_time"),
         source=ReadingSource.NETWORK,
     )
 
@@ -166,6 +168,12 @@ def _energies(values: Values, period: str, *, has_battery: bool, has_meter: bool
 def _numbered(values: Values, name: str, numbers: tuple[int, ...]) -> dict[int, Any]:
     """Return the known values of parts by the part's number."""
     found = {number: values.get(f"{name}_{number}") for number in numbers}
+    return {number: value for number, value in found.items() if value is not None}
+
+
+def _line_voltages(values: Values) -> dict[int, float]:
+    """Return the known voltages between a phase and the next one."""
+    found = {number: values.get(f"line_voltage_{number}_{number % len(_PHASES) + 1}") for number in _PHASES}
     return {number: value for number, value in found.items() if value is not None}
 
 

@@ -1,0 +1,1 @@
+"""Publishes readings to MQTT in the layouts of the known tools."""
