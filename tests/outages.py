@@ -1,7 +1,7 @@
 """A home that lives on while Home Assistant is off, or the network or the portal away, and what it has recorded."""
 
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +21,9 @@ from tests.household import Household, Names, household
 from tests.portal_simulator import HOUSE, Energies, PortalSimulator, plant_of
 
 EMAIL, PASSWORD = "family@example.com", "sunshine"
+PORTAL = "localhost"
+"""The portal's name, which is not known while the network is away."""
+
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 PLANT = plant_of(HOUSE, SEED)
@@ -73,11 +76,11 @@ def midnight_after(moment: datetime, days: int = 0) -> datetime:
     return PLANT.day_start(moment.astimezone(HOUSE.zone).date() + (1 + days) * DAY)
 
 
-async def rows(home: Household, period: Any = "hour", *others: str) -> dict[str, list[dict[str, Any]]]:
+async def rows(home: Household, sensors: Iterable[str] = SENSORS) -> dict[str, list[dict[str, Any]]]:
     await home.recorded()
-    begin, ids = datetime(2020, 1, 1, tzinfo=UTC), {*SENSORS, *others}
+    begin, ids = datetime(2020, 1, 1, tzinfo=UTC), {*sensors}
     found: dict[str, list[Any]] = await home.recorder.async_add_executor_job(
-        lambda: statistics_during_period(home.hass, begin, None, ids, period, None, {"state", "sum", "change"})
+        lambda: statistics_during_period(home.hass, begin, None, ids, "hour", None, {"state", "sum", "change"})
     )
     return found
 
@@ -101,6 +104,7 @@ class Life:
     folder: Path
     outages: Sequence[Outage] = ()
     names: Names = field(default_factory=Names)
+    sensors: dict[str, str] = field(default_factory=lambda: dict(SENSORS))
     seen: Rows = field(default_factory=lambda: {id_: {} for id_ in SENSORS})
     read: list[datetime] = field(default_factory=list)
     """When the energies were read, as far as the last reading in each step."""
@@ -109,8 +113,12 @@ class Life:
     async def home(self, *recorded_too: str) -> AsyncGenerator[Household]:
         """Start Home Assistant on what it has recorded so far."""
         self._strike()
-        async with household(self.folder, HOUSE.time_zone, [*SENSORS, *recorded_too], self.names) as home:
+        async with household(self.folder, HOUSE.time_zone, [*self.sensors, *recorded_too], self.names) as home:
             yield home
+
+    async def add_account(self, home: Household) -> None:
+        """Set up the account, at the portal's name."""
+        await home.add_account(self.portal.url.replace("127.0.0.1", PORTAL), EMAIL, PASSWORD)
 
     async def live(self, home: Household, until: datetime) -> None:
         """Let time pass, and remember the rows that Home Assistant has written of hours in which it ran."""
@@ -122,7 +130,7 @@ class Life:
             await home.recorded()
             self._note_reading(home)
             if now.hour != self.portal.clock.now().hour:
-                self._remember(recorded(await rows(home)), now.replace(minute=0, second=0, microsecond=0))
+                self._remember(recorded(await rows(home, self.sensors)), now.replace(minute=0, second=0, microsecond=0))
 
     def _next(self, now: datetime) -> datetime:
         """Return when something happens next. While a source is away for long, nothing does."""
@@ -140,6 +148,10 @@ class Life:
         at = None if energies is None or energies.reading is None else energies.fetched_at
         if at is not None and at not in self.read[-1:]:
             self.read.append(at)
+
+    def rename(self, old: str, new: str) -> None:
+        """Note that an entity has another id now."""
+        self.sensors[new], self.seen[new] = self.sensors.pop(old), self.seen.pop(old)
 
     def _remember(self, found: Rows, hour: datetime) -> None:
         for id_, each in found.items():
@@ -173,7 +185,7 @@ class Life:
     def check(self, found: dict[str, list[dict[str, Any]]], first: date, last: date) -> None:
         """See that each day is the plant's, that what was recorded is as it was, and that no sum falls."""
         self.check_days(found, first, last)
-        for id_ in SENSORS:
+        for id_ in self.sensors:
             known = recorded(found)[id_]
             altered = {
                 str(dt_util.utc_from_timestamp(start)): (old, known[start])
@@ -185,7 +197,7 @@ class Life:
                 assert after["sum"] - before["sum"] > -1e-6, (id_, before, after)
 
     def check_days(self, found: dict[str, list[dict[str, Any]]], first: date, last: date) -> None:
-        for id_, part in SENSORS.items():
+        for id_, part in self.sensors.items():
             days: dict[date, float] = {}
             for row in found[id_]:
                 day = dt_util.utc_from_timestamp(row["start"]).astimezone(HOUSE.zone).date()
@@ -215,17 +227,27 @@ async def life(
 type Act = Callable[[Life, Household], Awaitable[None]]
 
 
-async def live(life: Life, end: datetime, prepare: Act | None = None, finish: Act | None = None) -> None:
+async def live(
+    life: Life,
+    end: datetime,
+    prepare: Act | None = None,
+    finish: Act | None = None,
+    on_return: Callable[[], None] = lambda: None,
+    recorded_too: Sequence[str] = (),
+) -> None:
     """Live with the outages of a life, and see in the end that no day but the first is missing.
 
-    `prepare` is what a person does after the account is set up, `finish` what comes before the end.
+    `prepare` is what happens once the account is set up, `on_return` before each later start of Home Assistant,
+    `finish` before the end.
     """
     begin = life.portal.clock.now()
     stops = [*(outage for outage in life.outages if outage.is_off), Outage(end, end)]
     for number, outage in enumerate(stops):
-        async with life.home() as home:
+        if number:
+            on_return()
+        async with life.home(*recorded_too) as home:
             if number == 0:
-                await home.add_account(life.portal.url, EMAIL, PASSWORD)
+                await life.add_account(home)
                 if prepare is not None:
                     await prepare(life, home)
             await life.live(home, outage.start)
@@ -233,5 +255,5 @@ async def live(life: Life, end: datetime, prepare: Act | None = None, finish: Ac
                 if finish is not None:
                     await finish(life, home)
                 first, last = (at.astimezone(HOUSE.zone).date() for at in (begin, end))
-                life.check(await rows(home), first + DAY, last - DAY)
+                life.check(await rows(home, life.sensors), first + DAY, last - DAY)
         life.freezer.move_to(outage.end)

@@ -9,10 +9,9 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 
 from custom_components.mtec.portal import rate_limiter
+from tests.nulls import Nulls
 from tests.outages import (
-    EMAIL,
     HOUR,
-    PASSWORD,
     PLANT,
     SENSORS,
     Away,
@@ -49,7 +48,7 @@ async def _total_around(freezer: FrozenDateTimeFactory, outage: Outage) -> dict[
     begin, end = outage.start - 2 * HOUR, (outage.end + 4 * HOUR).replace(minute=6)
     async with life(freezer, begin) as lived:
         async with lived.home() as home:
-            await home.add_account(lived.portal.url, EMAIL, PASSWORD)
+            await lived.add_account(home)
             await lived.live(home, outage.start)
         freezer.move_to(outage.end)
         async with lived.home() as home:
@@ -77,6 +76,7 @@ def test_off_in_the_last_hour_of_a_day_and_on_soon_after_it(freezer: FrozenDateT
 OFF = {
     "an hour": (local(2026, 6, 16, 12, 20), local(2026, 6, 16, 13, 25)),
     "a night": (local(2026, 6, 16, 20, 20), local(2026, 6, 17, 8, 10)),
+    "the end of a day and the begin of the next one": (local(2026, 6, 16, 23, 20), local(2026, 6, 17, 2, 10)),
     "three days": (local(2026, 6, 16, 18, 20), local(2026, 6, 19, 10, 10)),
 }
 
@@ -91,6 +91,14 @@ LONGER = {
     "over the change of the clocks in autumn": [Outage(local(2026, 10, 24, 18, 20), local(2026, 10, 25, 10, 10))],
     "over the change of the clocks in spring": [Outage(local(2026, 3, 28, 18, 20), local(2026, 3, 29, 10, 10))],
     "over New Year": [Outage(local(2026, 12, 31, 14, 20), local(2027, 1, 2, 9, 10))],
+    "over midnight on three days": [
+        Outage(local(2026, 6, 15, 23, 50), local(2026, 6, 16, 0, 40)),
+        Outage(local(2026, 6, 16, 22, 58), local(2026, 6, 17, 1, 10)),
+        Outage(local(2026, 6, 17, 23, 58), local(2026, 6, 18, 6, 10)),
+    ],
+    "the network away for two days": [
+        Outage(local(2026, 6, 16, 18, 20), local(2026, 6, 18, 19, 10), Away.NETWORK),
+    ],
     "the portal away for two days": [Outage(local(2026, 6, 16, 18, 20), local(2026, 6, 18, 19, 10), Away.PORTAL)],
     "restarts in between": [
         Outage(local(2026, 6, 16, 9, 20), local(2026, 6, 16, 9, 25)),
@@ -106,3 +114,16 @@ LONGER = {
 @pytest.mark.parametrize("outages", LONGER.values(), ids=LONGER)
 def test_no_day_is_missing(freezer: FrozenDateTimeFactory, outages: Sequence[Outage]) -> None:
     asyncio.run(_live(freezer, outages))
+
+
+def test_nulls_after_it(freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back after the end of a month, the portal twice says null to the request of its rows: it is asked again later."""
+    outage = Outage(local(2026, 5, 30, 18, 20), local(2026, 6, 2, 4, 10))
+
+    async def lived() -> None:
+        async with life(freezer, midnight_after(outage.start, -1) - 2 * HOUR, [outage]) as lived:
+            nulls = Nulls(monkeypatch, lived.portal, "2026-05", 0)
+            await live(lived, midnight_after(outage.end) + 2 * HOUR, on_return=lambda: setattr(nulls, "left", 2))
+            assert nulls.left == 0
+
+    asyncio.run(lived())
