@@ -208,7 +208,7 @@ class Life:
                 for day, energy in expected.items()
                 if days.get(day, 0.0) != pytest.approx(energy, abs=EXACT)
             }
-            assert not wrong, id_
+            assert not wrong, (id_, wrong)
 
 
 @asynccontextmanager
