@@ -105,9 +105,9 @@ async def _reported(parts: AsyncGenerator[UsagePart], report: UsageReport) -> As
 
 
 def print_missing(report: UsageReport) -> None:
-    """Print to the standard error what usage lacks. Days before the first one with data were before the plant."""
+    """Print to the standard error what usage lacks. Days before the plant and those to come are not missed."""
     for days, what in (
-        ([day for day in report.days_without_data if report.first is None or day > report.first], "has no data of"),
+        (report.lacking, "has no data of"),
         (report.left_out, "gave no answer that makes sense of, so that these are left out:"),
     ):
         if days:

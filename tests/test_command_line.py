@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 import csv
 from dataclasses import replace
+from datetime import timedelta
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 
 from cli import app, arguments
@@ -151,14 +153,43 @@ async def test_usage(run: Run, tmp_path: Path, type_: str) -> None:
     assert tabs == out.replace(",", ".").replace(";", "\t")
 
 
-async def test_days_without_data_are_said(run: Run) -> None:
+async def test_days_without_data_are_said_and_end_with_3(run: Run) -> None:
     """Those before the plant are not: nobody misses them."""
     words = ("usage", "--type", "month", "--start", "2023-04-10", "--end", "2023-04-30", "--station", HOUSE.name)
     assert (await run(*words))[::2] == (0, "")
     later = ("usage", "--type", "month", "--start", "2026-06-10", "--end", "2026-06-30", "--station", HOUSE.name)
     code, out, err = await run(*later)
-    assert code == 0 and len(out.splitlines()) == 7
+    assert code == 3 and len(out.splitlines()) == 7
     assert err.startswith("The portal has no data of 2026-06-16, 2026-06-17,") and "and 5 more" in err
+    whole_month = ("usage", "--type", "month", "--start", "2026-07-01", "--end", "2026-07-03", "--station", HOUSE.name)
+    code, _, err = await run(*whole_month)
+    assert (code, err) == (3, "The portal has no data of 2026-07-01, 2026-07-02, 2026-07-03.\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("month", "--start", "2026-06-14", "--end", "2026-06-20"),
+        ("year", "--start", "2026-05-14", "--end", "2026-12-20"),
+    ],
+    ids=["days", "months"],
+)
+async def test_days_to_come_are_not_missed(
+    run: Run, simulator: PortalSimulator, freezer: FrozenDateTimeFactory, words: tuple[str, ...]
+) -> None:
+    """Nor is what runs: here the portal knows nothing of it yet."""
+    freezer.move_to(simulator.clock.now() + timedelta(days=1 if words[0] == "month" else 30))
+    code, out, err = await run("usage", "--type", *words, "--station", HOUSE.name)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 3
+
+
+async def test_curve_without_data_ends_with_3(run: Run, simulator: PortalSimulator) -> None:
+    """A day that the plant has and of which the portal gives an empty curve."""
+    words = ("usage", "--type", "day", "--start", "2026-06-20", "--end", "2026-06-20", "--station", HOUSE.name)
+    code, out, err = await run(*words)
+    assert (code, len(out.splitlines())) == (3, 1)
+    assert err == "The portal has no data of 2026-06-20.\n"
 
 
 async def test_days_missing_because_of_errors_are_said_and_end_with_3(
@@ -177,7 +208,8 @@ async def test_no_usage_is_valid_json(run: Run) -> None:
     code, out, _ = await run(
         "usage", "--type", "day", "--start", "2026-06-16", "--end", "2026-06-16", "--json", who="demo"
     )
-    assert (code, json.loads(out)) == (0, [])
+    # The computer's clock says that the day is over.
+    assert (code, json.loads(out)) == (3, [])
 
 
 @pytest.mark.parametrize(

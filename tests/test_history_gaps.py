@@ -1,9 +1,11 @@
 """What Home Assistant lacks is put in where it belongs: after nulls, gaps and stops, with a real recorder on SQLite."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 import logging
-from typing import Any, cast
+from typing import Any, cast, override
 
 from homeassistant.components.recorder import get_instance
 from homeassistant.components.recorder.statistics import statistics_during_period
@@ -16,8 +18,9 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 
 from custom_components.mtec import home_assistant_internals as internals
 from custom_components.mtec.history import refining
+from custom_components.mtec.history.importer import HistoryImport, NothingRecordedError, Resolution
 from custom_components.mtec.history.manager import async_import_manager
-from custom_components.mtec.history.report import Progress
+from custom_components.mtec.history.report import Phase, Progress
 from custom_components.mtec.home_assistant_internals import Feature
 from tests.conftest import GENERATION1
 from tests.nulls import Nulls
@@ -477,6 +480,55 @@ async def test_another_station_can_be_begun_meanwhile(
     options.async_abort(flow["flow_id"])
     for station_id in list(async_import_manager(hass).running):
         await async_import_manager(hass).async_stop(station_id)
+
+
+@dataclass(slots=True)
+class _Watched(Progress):
+    """A progress during which something happens once."""
+
+    happens: Callable[[Progress], bool] = lambda _: False
+    then: Callable[[], None] = lambda: None
+    has_happened: bool = False
+
+    @override
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        if name in {"phase", "done"} and hasattr(self, "has_happened") and not self.has_happened and self.happens(self):
+            self.has_happened = True
+            self.then()
+
+
+@GENERATION1
+@pytest.mark.parametrize("answers", [0, 2], ids=["before the first day", "among the days"])
+async def test_all_statistics_are_deleted_while_history_is_imported(
+    move_in: MoveIn, hass: HomeAssistant, answers: int
+) -> None:
+    """There is nothing to add to then, and nothing fails."""
+    home = await move_in()
+    await home.live_until(INSTALLED + timedelta(minutes=10), FIVE_MINUTES)
+    ids = list(home.sensors)
+    # The lifetime, the year and the month are read before.
+    progress = _Watched(
+        happens=lambda now: now.phase is Phase.IMPORTING and now.done >= 3 + answers,
+        then=lambda: get_instance(hass).async_clear_statistics(ids),
+    )
+    source = home.entry.runtime_data.history_source
+    work = HistoryImport(
+        hass=hass,
+        source=source,
+        station_id=HOUSE.station_id,
+        start=date(2026, 6, 10),
+        resolution=Resolution.HOURS,
+        progress=progress,
+    )
+    if answers:
+        report = await work.async_run()
+        assert report.hours == 0
+    else:
+        with pytest.raises(NothingRecordedError):
+            await work.async_run()
+    assert progress.has_happened
+    assert not any((await home.rows("hour", *ids)).values())
 
 
 def test_estimate_falls_and_all_is_shown_at_the_end_alone(monkeypatch: pytest.MonkeyPatch) -> None:

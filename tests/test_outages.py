@@ -2,164 +2,58 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from datetime import datetime, timedelta
 import logging
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.components.recorder.statistics import statistics_during_period
-from homeassistant.util import dt as dt_util
 import pytest
 
 from custom_components.mtec.portal import rate_limiter
-from tests.home import SEED, portal_at
-from tests.household import Household, Names, household
-from tests.portal_simulator import HOUSE, PortalSimulator, plant_of
-
-EMAIL, PASSWORD = "family@example.com", "sunshine"
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
-PLANT = plant_of(HOUSE, SEED)
-LATE = 0.4
-"""kWh that are drawn at most in the minutes before midnight, which are read after it."""
-
-ENERGIES = {
-    "pv_energy_today": "pv",
-    "grid_import_today": "import_",
-    "grid_export_today": "export",
-    "battery_charge_today": "charge",
-    "battery_discharge_today": "discharge",
-    "consumption_today": "consumption",
-}
-SENSORS = {f"sensor.haus_am_see_{key}": part for key, part in ENERGIES.items()}
-
-type Rows = dict[str, dict[float, tuple[float, float]]]
+from tests.nulls import Nulls
+from tests.outages import (
+    HOUR,
+    PLANT,
+    SENSORS,
+    Away,
+    Outage,
+    life,
+    live,
+    local,
+    midnight_after,
+    rows,
+)
+from tests.portal_simulator import HOUSE
 
 
 @pytest.fixture(autouse=True)
-def _ready(socket_enabled: None, caplog: pytest.LogCaptureFixture) -> None:
+def _ready(socket_enabled: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the tests talk to the simulator; Home Assistant they start themselves."""
+    # The clock stands still while gaps are filled, and no minute ends.
+    for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
+        monkeypatch.setattr(rate_limiter, name, 100_000)
+    monkeypatch.setattr(rate_limiter, "PAUSE", 0.0)
     caplog.set_level(logging.WARNING)
     caplog.set_level(logging.INFO, "custom_components.mtec")
 
 
-@dataclass(frozen=True)
-class Outage:
-    """Home Assistant is off, or the portal away, from `start` until `end`."""
-
-    start: datetime
-    end: datetime
-    is_off: bool = True
-
-
-def local(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=HOUSE.zone).astimezone(UTC)  # type: ignore[misc,arg-type]
-
-
-async def rows(home: Household, period: Any = "hour") -> dict[str, list[dict[str, Any]]]:
-    await home.recorded()
-    begin = datetime(2020, 1, 1, tzinfo=UTC)
-    found: dict[str, list[Any]] = await home.recorder.async_add_executor_job(
-        lambda: statistics_during_period(home.hass, begin, None, set(SENSORS), period, None, {"state", "sum", "change"})
-    )
-    return found
-
-
-def recorded(found: dict[str, list[dict[str, Any]]]) -> Rows:
-    return {id_: {row["start"]: (row["state"], row["change"]) for row in each} for id_, each in found.items()}
-
-
-def _next(now: datetime) -> datetime:
-    """Return when something happens next: a poll before the end of the hour, and the statistics after it."""
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    return hour + timedelta(minutes=57) if now.minute < 57 else hour + HOUR + timedelta(seconds=30)
-
-
-class Life:
-    """A home from its first day on. Time goes on in steps, larger where nothing happens."""
-
-    def __init__(self, freezer: FrozenDateTimeFactory, portal: PortalSimulator, folder: Path) -> None:
-        self.freezer, self.portal, self.folder = freezer, portal, folder
-        self.seen: Rows = {id_: {} for id_ in SENSORS}
-
-    async def live(self, home: Household, until: datetime) -> None:
-        """Let time pass, and remember the rows that Home Assistant has written of hours in which it ran."""
-        while (now := self.portal.clock.now()) < until:
-            before = now
-            self.freezer.move_to(max(now, min(_next(now), until)))
-            await home.settle()
-            await home.recorded()
-            if before.hour != self.portal.clock.now().hour:
-                self._remember(recorded(await rows(home)), before.replace(minute=0, second=0, microsecond=0))
-
-    def _remember(self, found: Rows, hour: datetime) -> None:
-        for id_, each in found.items():
-            if (row := each.get(hour.timestamp())) is not None and row[1] is not None:
-                self.seen[id_].setdefault(hour.timestamp(), row)
-
-    def check(self, found: dict[str, list[dict[str, Any]]], first: date, last: date) -> None:
-        """See that each day is the plant's, that what was recorded is as it was, and that no sum falls."""
-        for id_, part in SENSORS.items():
-            days: dict[date, float] = {}
-            for row in found[id_]:
-                day = dt_util.utc_from_timestamp(row["start"]).astimezone(HOUSE.zone).date()
-                days[day] = days.get(day, 0.0) + (row["change"] or 0.0)
-            day = first
-            while day <= last:
-                assert days[day] == pytest.approx(getattr(PLANT.day(day), part), abs=LATE), (id_, day)
-                day += DAY
-            known = recorded(found)[id_]
-            altered = {
-                str(dt_util.utc_from_timestamp(start)): (old, known[start])
-                for start, old in self.seen[id_].items()
-                if known[start] != pytest.approx(old, abs=1e-6)
-            }
-            assert not altered, id_
-            for before, after in pairwise(found[id_]):
-                assert after["sum"] - before["sum"] > -1e-6, (id_, before, after)
-
-
-async def _live(
-    freezer: FrozenDateTimeFactory, begin: datetime, outages: Sequence[Outage], end: datetime, nulls: bool = False
-) -> None:
-    """Live with outages, and see that no day is missing in the end."""
-    async with portal_at(freezer, begin, 1) as portal:
-        with TemporaryDirectory() as folder:
-            life = Life(freezer, portal, Path(folder))
-            names = Names()
-            for away in outages:
-                if not away.is_off:
-                    portal.faults.add("page", since=away.start, until=away.end)
-            stops = [*(outage for outage in outages if outage.is_off), Outage(end, end)]
-            for number, outage in enumerate(stops):
-                async with household(life.folder, HOUSE.time_zone, SENSORS, names) as home:
-                    if number == 0:
-                        await home.add_account(portal.url, EMAIL, PASSWORD)
-                    await life.live(home, outage.start)
-                    if number == len(stops) - 1:
-                        first = begin.astimezone(HOUSE.zone).date() + DAY
-                        life.check(await rows(home), first, end.astimezone(HOUSE.zone).date() - DAY)
-                freezer.move_to(outage.end)
+async def _live(freezer: FrozenDateTimeFactory, outages: Sequence[Outage]) -> None:
+    """Live with outages, from the evening before the first day of one until the day after the last is over."""
+    begin = midnight_after(outages[0].start, -1) - 2 * HOUR
+    async with life(freezer, begin, outages) as lived:
+        await live(lived, midnight_after(outages[-1].end) + 2 * HOUR)
 
 
 async def _total_around(freezer: FrozenDateTimeFactory, outage: Outage) -> dict[str, float]:
     """Return what is recorded of each energy, less what the plant has, from before an outage until hours after it."""
     begin, end = outage.start - 2 * HOUR, (outage.end + 4 * HOUR).replace(minute=6)
-    names = Names()
-    async with portal_at(freezer, begin, 1) as portal:
-        with TemporaryDirectory() as folder:
-            life = Life(freezer, portal, Path(folder))
-            async with household(life.folder, HOUSE.time_zone, SENSORS, names) as home:
-                await home.add_account(portal.url, EMAIL, PASSWORD)
-                await life.live(home, outage.start)
-            freezer.move_to(outage.end)
-            async with household(life.folder, HOUSE.time_zone, SENSORS, names) as home:
-                await life.live(home, end)
-                found = await rows(home)
+    async with life(freezer, begin) as lived:
+        async with lived.home() as home:
+            await lived.add_account(home)
+            await lived.live(home, outage.start)
+        freezer.move_to(outage.end)
+        async with lived.home() as home:
+            await lived.live(home, end)
+            found = await rows(home)
     # The last hour has what was polled three minutes before its end.
     polled = end - timedelta(minutes=9)
     made = PLANT.energy(PLANT.day_start(begin.astimezone(HOUSE.zone).date()), polled)
@@ -182,6 +76,7 @@ def test_off_in_the_last_hour_of_a_day_and_on_soon_after_it(freezer: FrozenDateT
 OFF = {
     "an hour": (local(2026, 6, 16, 12, 20), local(2026, 6, 16, 13, 25)),
     "a night": (local(2026, 6, 16, 20, 20), local(2026, 6, 17, 8, 10)),
+    "the end of a day and the begin of the next one": (local(2026, 6, 16, 23, 20), local(2026, 6, 17, 2, 10)),
     "three days": (local(2026, 6, 16, 18, 20), local(2026, 6, 19, 10, 10)),
 }
 
@@ -189,16 +84,22 @@ OFF = {
 @pytest.mark.parametrize("outage", OFF.values(), ids=OFF)
 def test_home_assistant_is_off(freezer: FrozenDateTimeFactory, outage: tuple[datetime, datetime]) -> None:
     """It makes up rows for that time, which repeat what was: the hours get what the portal knows of them."""
-    begin = local(2026, 6, 15, 22)
-    end = outage[1].astimezone(HOUSE.zone).replace(hour=0, minute=0) + DAY + 2 * HOUR
-    asyncio.run(_live(freezer, begin, [Outage(*outage)], end.astimezone(UTC)))
+    asyncio.run(_live(freezer, [Outage(*outage)]))
 
 
 LONGER = {
     "over the change of the clocks in autumn": [Outage(local(2026, 10, 24, 18, 20), local(2026, 10, 25, 10, 10))],
     "over the change of the clocks in spring": [Outage(local(2026, 3, 28, 18, 20), local(2026, 3, 29, 10, 10))],
     "over New Year": [Outage(local(2026, 12, 31, 14, 20), local(2027, 1, 2, 9, 10))],
-    "the portal away for two days": [Outage(local(2026, 6, 16, 18, 20), local(2026, 6, 18, 19, 10), is_off=False)],
+    "over midnight on three days": [
+        Outage(local(2026, 6, 15, 23, 50), local(2026, 6, 16, 0, 40)),
+        Outage(local(2026, 6, 16, 22, 58), local(2026, 6, 17, 1, 10)),
+        Outage(local(2026, 6, 17, 23, 58), local(2026, 6, 18, 6, 10)),
+    ],
+    "the network away for two days": [
+        Outage(local(2026, 6, 16, 18, 20), local(2026, 6, 18, 19, 10), Away.NETWORK),
+    ],
+    "the portal away for two days": [Outage(local(2026, 6, 16, 18, 20), local(2026, 6, 18, 19, 10), Away.PORTAL)],
     "restarts in between": [
         Outage(local(2026, 6, 16, 9, 20), local(2026, 6, 16, 9, 25)),
         Outage(local(2026, 6, 16, 11, 20), local(2026, 6, 16, 15, 10)),
@@ -211,13 +112,18 @@ LONGER = {
 
 
 @pytest.mark.parametrize("outages", LONGER.values(), ids=LONGER)
-def test_no_day_is_missing(
-    freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch, outages: Sequence[Outage]
-) -> None:
-    # The clock stands still while gaps are filled, and no minute ends.
-    for name in ("REQUESTS_A_MINUTE", "BACKGROUND_REQUESTS_A_MINUTE"):
-        monkeypatch.setattr(rate_limiter, name, 100_000)
-    monkeypatch.setattr(rate_limiter, "PAUSE", 0.0)
-    begin = outages[0].start.astimezone(HOUSE.zone).replace(hour=0, minute=0) - 2 * HOUR
-    end = outages[-1].end.astimezone(HOUSE.zone).replace(hour=0, minute=0) + DAY + 2 * HOUR
-    asyncio.run(_live(freezer, begin.astimezone(UTC), outages, end.astimezone(UTC)))
+def test_no_day_is_missing(freezer: FrozenDateTimeFactory, outages: Sequence[Outage]) -> None:
+    asyncio.run(_live(freezer, outages))
+
+
+def test_nulls_after_it(freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back after the end of a month, the portal twice says null to the request of its rows: it is asked again later."""
+    outage = Outage(local(2026, 5, 30, 18, 20), local(2026, 6, 2, 4, 10))
+
+    async def lived() -> None:
+        async with life(freezer, midnight_after(outage.start, -1) - 2 * HOUR, [outage]) as lived:
+            nulls = Nulls(monkeypatch, lived.portal, "2026-05", 0)
+            await live(lived, midnight_after(outage.end) + 2 * HOUR, on_return=lambda: setattr(nulls, "left", 2))
+            assert nulls.left == 0
+
+    asyncio.run(lived())

@@ -265,6 +265,14 @@ def test_errors_of_dialogs_are_translated() -> None:
     assert SUBENTRY["error"].items() <= config["error"].items()
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_silent_portal_promises_what_holds_whether_or_not_gaps_are_filled_by_themselves(language: str) -> None:
+    """Who turned that off is told how to do it by hand, in the words of the menu."""
+    texts = _json(TRANSLATIONS / f"{language}.json")
+    by_hand = texts["options"]["step"]["init"]["menu_options"]["import_history"]
+    assert f"*{by_hand}*" in texts["issues"]["portal_silent"]["description"]
+
+
 def test_ends_of_dialogs_are_translated() -> None:
     flows = {
         node.name: node

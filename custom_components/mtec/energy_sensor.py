@@ -119,7 +119,11 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
     @property
     @override
     def available(self) -> bool:
-        return any(each.last_update_success for each in (self.coordinator, *self._others))
+        daily = self._daily_energies
+        if daily is None:
+            return self.coordinator.last_update_success
+        # What a station takes from its inverters in the network has no energies.
+        return daily.last_update_success or self.coordinator.fetched_at is not None
 
     @property
     @override

@@ -81,10 +81,11 @@ class UsageQuery:
 class UsagePart:
     """The result of one request, in order.
 
-    `without_data` are the periods without usage, by their first day, `left_out` those of which the source gave nothing
-    that makes sense, `unusable_points` the points of a curve without a moment, and `contradictions` the periods whose
-    rows lack what the source says elsewhere. `day` is the first day that was asked for. `summary` is the summary of a
-    day, None for other types. `progress` goes from 0 to 1.
+    `without_data` are the periods without usage, by their first day, `lacking` those of them that are over and not
+    before the station's first day, `left_out` the periods of which the source gave nothing that makes sense,
+    `unusable_points` the points of a curve without a moment, and `contradictions` the periods whose rows lack what the
+    source says elsewhere. `day` is the first day that was asked for. `summary` is the summary of a day, None for other
+    types. `progress` goes from 0 to 1.
     """
 
     rows: Sequence[CurvePoint] | Sequence[UsageRow]
@@ -92,6 +93,7 @@ class UsagePart:
     day: date
     summary: DaySummary | None
     progress: float
+    lacking: Sequence[date] = ()
     left_out: Sequence[date] = ()
     unusable_points: int = 0
     contradictions: Sequence[str] = ()
@@ -101,25 +103,27 @@ class UsagePart:
 class UsageReport:
     """The number of rows in all parts, the dates of the first and the last row, the days without data.
 
-    `left_out` and `unusable_points` are what could not be read, `contradictions` as those of a part.
+    `left_out` and `unusable_points` are what could not be read, `lacking` and `contradictions` as those of a part.
     """
 
     rows: int = 0
     first: date | None = None
     last: date | None = None
     days_without_data: list[date] = field(default_factory=list)
+    lacking: list[date] = field(default_factory=list)
     left_out: list[date] = field(default_factory=list)
     unusable_points: int = 0
     contradictions: list[str] = field(default_factory=list)
 
     @property
     def lacks_something(self) -> bool:
-        """Whether something is missing because of errors of the source."""
-        return bool(self.left_out or self.unusable_points or set(self.contradictions) - {"lifetime"})
+        """Whether the source did not give something that it should have."""
+        return bool(self.lacking or self.left_out or self.unusable_points or set(self.contradictions) - {"lifetime"})
 
     def add(self, part: UsagePart) -> None:
         """Add a part."""
         self.days_without_data += part.without_data
+        self.lacking += part.lacking
         self.left_out += part.left_out
         self.unusable_points += part.unusable_points
         self.contradictions += part.contradictions
@@ -171,6 +175,8 @@ async def read_usage(source: HistorySource, station_id: str, query: UsageQuery) 
             day=wanted[0],
             summary=answer.summary,
             progress=number / len(requests),
+            # Without a first day there is no usage at all.
+            lacking=[] if first_day is None else [day for day in answer.missing if chart.next_row(day) <= query.today],
             left_out=answer.left_out,
             unusable_points=answer.unusable_points,
             contradictions=reader.contradictions[told:],

@@ -42,9 +42,13 @@ _PATIENT_ATTEMPTS: Final = 3
 
 @callback
 def fills_gaps(hass: HomeAssistant, entry: MtecConfigEntry, entity_id: str | None = None) -> bool:
-    """Return whether gaps in an account's energies are filled by themselves, or those of one sensor."""
+    """Return whether gaps in a home's energies are filled by themselves, or those of one sensor.
+
+    Without an account there is nobody to ask.
+    """
     return (
-        bool(entry.options.get(CONF_FILL_GAPS, True))
+        entry.runtime_data.has_account
+        and bool(entry.options.get(CONF_FILL_GAPS, True))
         and "recorder" in hass.config.components
         and is_supported(Feature.IMPORT)
         and (entity_id is None or is_recorded(hass, entity_id))

@@ -177,7 +177,9 @@ class HistoryImport:
         if not series:
             raise NothingRecordedError
         self.progress.phase = Phase.IMPORTING
-        sensors = await self._async_sensors(series, ids)
+        if not (sensors := await self._async_sensors(series, ids)):
+            # All statistics were deleted meanwhile.
+            raise NothingRecordedError
         means = await async_mean_sensors(self.hass, self.station_id)
         await self._async_import(sensors, means)
         await self._async_fill_gaps(sensors)
