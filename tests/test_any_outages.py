@@ -41,8 +41,8 @@ class Stretch:
 
 def outages_of(begin: datetime, stretches: Sequence[Stretch]) -> list[Outage]:
     """Return outages that fill two months. They begin and end in the middle of an hour, and not soon after midnight."""
-    off = sum(timedelta(hours=LONGEST_OFF) for each in stretches if each.what is Away.HOME_ASSISTANT)
-    left = MONTHS - sum((timedelta(hours=each.well) for each in stretches), timedelta()) - (off or timedelta())
+    off = timedelta(hours=LONGEST_OFF) * sum(each.what is Away.HOME_ASSISTANT for each in stretches)
+    left = MONTHS - sum((timedelta(hours=each.well) for each in stretches), timedelta()) - off
     parts = sum(each.part for each in stretches if each.what is not Away.HOME_ASSISTANT)
     outages, now = [], begin
     for each in stretches:

@@ -47,6 +47,7 @@ from custom_components.mtec.const import (
     CONF_RATED_POWER,
     CONF_RELEASE,
     CONF_SERIAL_NUMBER,
+    CONF_SETTINGS,
     CONF_UNIT_ID,
     DOMAIN,
     SUBENTRY_INVERTER,
@@ -477,7 +478,7 @@ async def test_add_change_and_remove_an_inverter_reload_the_home(
     assert form["description_placeholders"] == {"name": subentry.title}
     result = await submit_change(hass, form, **{CONF_SCAN_INTERVAL: 30, CONF_RELEASE: True})
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
-    assert subentry.data == stored(inverter, **{CONF_SCAN_INTERVAL: 30, CONF_RELEASE: True})
+    assert subentry.data == stored(inverter, **{CONF_SCAN_INTERVAL: 30, CONF_RELEASE: True, CONF_SETTINGS: False})
     assert loads.count == 2
 
     assert hass.config_entries.async_remove_subentry(entry, subentry.subentry_id)
@@ -562,6 +563,7 @@ async def test_move_an_inverter(hass: HomeAssistant, inverter: InverterSimulator
     assert suggested(form["data_schema"].schema) == {
         CONF_SCAN_INTERVAL: 10,
         CONF_RELEASE: False,
+        CONF_SETTINGS: None,
         CONF_HOST: "127.0.0.1",
         SECTION_ADVANCED: {CONF_PORT: inverter.port, CONF_FRAMING: "rtu", CONF_UNIT_ID: 252},
     }
@@ -614,7 +616,7 @@ async def test_inverter_whose_connection_the_home_itself_holds(
             result = await submit_change(hass, form, **{CONF_HOST: host, SECTION_ADVANCED: {CONF_PORT: port}})
             assert (result.get("errors") or {}).get("base") == expected
             assert (loads.count, entry.state) == (1, ConfigEntryState.LOADED)
-    assert subentry.data == stored(inverter, **{CONF_HOST: "localhost"})
+    assert subentry.data == stored(inverter, **{CONF_HOST: "localhost", CONF_SETTINGS: False})
 
 
 # An account for a home that began without one
