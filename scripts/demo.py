@@ -394,7 +394,7 @@ async def demo_house(
     write_config(config, host, port)
     async with (
         simulator(folder, "portal", *simulator_options) as portal,
-        simulator(folder, "inverter", "--plant", "house") as inverter,
+        simulator(folder, "inverter", "--plant", "house", *simulator_options) as inverter,
         aiohttp.ClientSession() as session,
         asyncio.TaskGroup() as background,
     ):
