@@ -81,7 +81,7 @@ def test_home_without_an_account_beside_a_recorder(
 
     async def see(home: Household) -> dict[str, Any]:
         assert home.entry.state is ConfigEntryState.LOADED
-        assert fills_gaps(home.hass, home.entry) is False
+        assert fills_gaps(home.hass, home.entry.runtime_data.config_entry) is False
         state = home.hass.states.get(ALONE)
         assert state is not None and float(state.state) > 0
         return (await rows(home, [ALONE]))[ALONE][-1]
