@@ -17,7 +17,6 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.mtec import network
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.history.healing import fills_gaps
-from custom_components.mtec.home import MtecConfigEntry
 from custom_components.mtec.local.exchange import Timing
 from custom_components.mtec.portal import rate_limiter
 from tests.home import SEED
@@ -82,8 +81,7 @@ def test_home_without_an_account_beside_a_recorder(
 
     async def see(home: Household) -> dict[str, Any]:
         assert home.entry.state is ConfigEntryState.LOADED
-        entry: MtecConfigEntry = home.hass.config_entries.async_entries(DOMAIN)[0]
-        assert fills_gaps(home.hass, entry) is False
+        assert fills_gaps(home.hass, home.entry.runtime_data.config_entry) is False
         state = home.hass.states.get(ALONE)
         assert state is not None and float(state.state) > 0
         return (await rows(home, [ALONE]))[ALONE][-1]
