@@ -733,7 +733,7 @@ async def test_offered_after_set_up(hass: HomeAssistant, simulator: PortalSimula
     assert flow["type"] is FlowResultType.CREATE_ENTRY
     kind, offer_id = flow["next_flow"]
     assert kind is FlowType.OPTIONS_FLOW
-    offer = hass.config_entries.options.async_get(offer_id)
+    offer = await hass.config_entries.options.async_configure(offer_id)
     assert offer["step_id"] == "next_steps"
     assert "import_history" in offer["menu_options"]
     hass.config_entries.options.async_abort(offer_id)
