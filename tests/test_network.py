@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from homeassistant.components.modbus import async_get_unit
-from homeassistant.config_entries import ConfigEntryState, ConfigSubentry, ConfigSubentryData
-from homeassistant.const import CONF_HOST, CONF_MODEL, CONF_PORT, CONF_SCAN_INTERVAL, STATE_UNAVAILABLE
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
+from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -23,27 +23,21 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.mtec import network
 from custom_components.mtec.const import (
-    CONF_FRAMING,
-    CONF_RATED_POWER,
-    CONF_RELEASE,
-    CONF_SERIAL_NUMBER,
-    CONF_UNIT_ID,
     DOMAIN,
     GRACE_POLLS,
     NETWORK_INTERVAL,
-    SUBENTRY_INVERTER,
 )
 from custom_components.mtec.energy_sensor import INVERTER_ENERGIES
 from custom_components.mtec.local.exchange import Timing
 from tests.conftest import NOON
 from tests.home import SEED, Home, add_account, device, entry_at, reload
+from tests.inverter_entries import RTU_UNIT, subentry
 from tests.inverter_simulator import InverterSimulator
 from tests.portal_simulator import BARN, FARM, HOUSE, PlantDescription, plant_of
 
 SERIAL = HOUSE.inverters[0].serial
 FAMILY = "family@example.com"
 
-RTU_UNIT = 252
 
 PV_POWER = "sensor.energy_butler_pv_power"
 STATION_PV_POWER = "sensor.haus_am_see_pv_power"
@@ -83,27 +77,6 @@ async def inverter_of(
         description, serial_number, seed=SEED, clock=home.simulator.clock, station=station, framing="tcp"
     ) as simulator:
         yield simulator
-
-
-def subentry(inverter: InverterSimulator, **about: Any) -> ConfigSubentryData:
-    """Return what the dialog stores of an inverter."""
-    return ConfigSubentryData(
-        data={
-            CONF_HOST: inverter.host,
-            CONF_PORT: inverter.port,
-            CONF_FRAMING: "rtu" if inverter.unit == RTU_UNIT else "tcp",
-            CONF_UNIT_ID: inverter.unit,
-            CONF_SERIAL_NUMBER: inverter.serial_number,
-            CONF_MODEL: "8K-25",
-            CONF_RATED_POWER: 8000.0,
-            CONF_SCAN_INTERVAL: NETWORK_INTERVAL.seconds,
-            CONF_RELEASE: False,
-            **about,
-        },
-        subentry_type=SUBENTRY_INVERTER,
-        title="Inverter in the cellar",
-        unique_id=inverter.serial_number,
-    )
 
 
 def entry_with(home: Home, *inverters: InverterSimulator, email: str = FAMILY, **about: Any) -> MockConfigEntry:

@@ -21,10 +21,10 @@ from custom_components.mtec.local.exchange import Timing
 from custom_components.mtec.portal import rate_limiter
 from tests.home import SEED
 from tests.household import Household
+from tests.inverter_entries import subentry
 from tests.inverter_simulator import InverterSimulator
 from tests.outages import DAY, HOUR, SENSORS, Away, Life, Outage, life, live, local, midnight_after, rows
 from tests.portal_simulator import HOUSE
-from tests.test_network import subentry
 
 ALONE = "sensor.inverter_in_the_cellar_pv_energy_today"
 

@@ -1,6 +1,6 @@
 """Usage over a range of dates, read from a source request by request."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -152,13 +152,10 @@ async def read_usage(source: HistorySource, station_id: str, query: UsageQuery) 
     """
     reader = UsageRows(source=source, station_id=station_id, today=query.today, questions=Questions())
     first_day = await _first_day(reader, query)
-    end = query.last
-    if first_day is not None and first_day > end:
-        raise RangeError(RangeProblem.END_BEFORE_STATION, first_day)
-    start = max(query.start or first_day or end, _EARLIEST)
+    start = _start(query, first_day)
 
     chart = _CHARTS[query.type]
-    before, periods = _split(list(_periods(chart, start, end)), first_day and chart.row_start(first_day))
+    before, periods = _split(list(_periods(chart, start, query.last)), first_day and chart.row_start(first_day))
     requests = [list(group) for _, group in groupby(periods, chart.request)]
     told, left_out = 0, 0
     for number, wanted in enumerate(requests, start=1):
@@ -176,12 +173,24 @@ async def read_usage(source: HistorySource, station_id: str, query: UsageQuery) 
             summary=answer.summary,
             progress=number / len(requests),
             # Without a first day there is no usage at all.
-            lacking=[] if first_day is None else [day for day in answer.missing if chart.next_row(day) <= query.today],
+            lacking=[] if first_day is None else _over(chart, answer.missing, query.today),
             left_out=answer.left_out,
             unusable_points=answer.unusable_points,
             contradictions=reader.contradictions[told:],
         )
         before, told = [], len(reader.contradictions)
+
+
+def _start(query: UsageQuery, first_day: date | None) -> date:
+    """Return the first day to read. Raises RangeError if the query ends before the station's first day."""
+    if first_day is not None and first_day > query.last:
+        raise RangeError(RangeProblem.END_BEFORE_STATION, first_day)
+    return max(query.start or first_day or query.last, _EARLIEST)
+
+
+def _over(chart: _Chart, periods: Iterable[date], today: date) -> list[date]:
+    """Return those periods that are over."""
+    return [period for period in periods if chart.next_row(period) <= today]
 
 
 def _split(periods: list[date], first: date | None) -> tuple[list[date], list[date]]:
