@@ -156,8 +156,10 @@ class MtecEnergySensor[DataT](MtecEntity[DataT], SensorEntity, RestoreEntity):
         is_live_alone = self.coordinator.has_preferred and fetched_at == self._fetched_at
         self._fetched_at = fetched_at
         if daily is not None and (is_live_alone or not self.coordinator.last_update_success):
-            # What a station takes from its inverters in the network has no energies.
-            self._write_if_changed()
+            # What a station takes from its inverters in the network has no energies. It may come between the portal's
+            # live values and its daily energies: what is shown is then still old.
+            if not (self.available and daily.is_due):
+                self._write_if_changed()
         elif daily is None or not daily.is_due:
             # If the daily energies are due in this poll, they come first: they tell of which day they are.
             super()._handle_coordinator_update()
