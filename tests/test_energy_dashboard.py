@@ -224,7 +224,7 @@ async def test_after_the_set_up_is_shown_what_can_be_done(hass: HomeAssistant, s
     assert later["reason"] == "later"
     # From then on the options are the usual ones.
     menu = await options.async_init(entry.entry_id)
-    assert menu["menu_options"] == ["settings", "energy_dashboard", "import_history", "open_dashboard"]
+    assert menu["menu_options"] == ["settings", "energy_dashboard", "import_history", "mqtt", "open_dashboard"]
     way = await options.async_configure(menu["flow_id"], {"next_step_id": "open_dashboard"})
     assert (way["reason"], way["description_placeholders"]) == ("dashboard_new", {"url": "/config/lovelace/dashboards"})
     await hass.async_block_till_done(wait_background_tasks=True)
