@@ -143,7 +143,7 @@ def golden(name: str) -> dict[str, str]:
 
 async def reconnect(home: Home) -> None:
     """Let the MQTT integration connect again, which it tries every few seconds by a clock that stands still here."""
-    for _ in range(20):
+    for _ in range(100):
         await poll(home, after=NETWORK_INTERVAL)
         if mqtt.is_connected(home.hass):
             return
