@@ -192,7 +192,7 @@ class Life:
                 for start, old in self.seen[id_].items()
                 if known[start] != pytest.approx(old, abs=1e-6)
             }
-            assert not altered, id_
+            assert not altered, (id_, altered)
             for before, after in pairwise(found[id_]):
                 assert after["sum"] - before["sum"] > -1e-6, (id_, before, after)
 
