@@ -15,6 +15,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.portal import api_v2, rate_limiter
+from tests.broker import Broker
 from tests.home import Home, add_account, entry_at, portal_at
 from tests.inverter_simulator import InverterSimulator
 from tests.portal_simulator import PortalSimulator
@@ -145,3 +146,18 @@ def set_up(hass: HomeAssistant, simulator: PortalSimulator) -> SetUp:
         return entry
 
     return set_up_account
+
+
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The broker of the tests of a module."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+async def broker(own_broker: Broker) -> AsyncGenerator[Broker]:
+    """A broker that is running."""
+    async with own_broker.lent():
+        yield own_broker

@@ -1,6 +1,8 @@
 """What is published of a plant, read from a simulated portal or from a simulated inverter."""
 
 from datetime import datetime
+import json
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -27,6 +29,14 @@ from tests.portal_simulator import PlantDescription, PortalSimulator
 
 API: Final = Format(layout=Layout.M_TEC_API)
 TOOL: Final = Format(layout=Layout.MTECMQTT)
+
+_GOLDEN: Final = Path(__file__).parent / "golden" / "mqtt"
+
+
+def golden(name: str) -> dict[str, str]:
+    """Return the topics and texts of a golden list."""
+    found: dict[str, str] = json.loads((_GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    return found
 
 
 async def messages_of(simulator: PortalSimulator, account: str, layout: Layout, now: datetime = NOON) -> dict[str, str]:

@@ -1,11 +1,10 @@
 """Readings of a home on a real broker, through Home Assistant's MQTT integration."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 import gc
-import json
 from pathlib import Path
 import sys
 from typing import Any
@@ -37,30 +36,15 @@ from tests.broker import Broker, Listener, until
 from tests.conftest import FAMILY, GENERATION1, GENERATION2
 from tests.home import SEED, Home, entry_at
 from tests.inverter_simulator import InverterSimulator
+from tests.mqtt_messages import golden
 from tests.portal_simulator import HOUSE, Station
 
 SERIAL = HOUSE.inverters[0].serial
-GOLDEN = Path(__file__).parent / "golden" / "mqtt"
 SETTINGS = {"layout": "m_tec_api", "topic": "MTEC", "stations": True, "inverters": True, "retain": False}
 RETAINED = SETTINGS | {"retain": True}
 TOOL = SETTINGS | {"layout": "mtecmqtt"}
 PV = "MTEC/Haus am See/current_PV"
 AWAY, BACK = "The MQTT broker is away", "The MQTT broker is back"
-
-
-@pytest.fixture(scope="module")
-def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker of these tests."""
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    yield broker
-    broker.kill()
-
-
-@pytest.fixture
-async def broker(own_broker: Broker) -> AsyncGenerator[Broker]:
-    """A broker that is running."""
-    async with own_broker.lent():
-        yield own_broker
 
 
 @pytest.fixture
@@ -134,11 +118,6 @@ async def set_up(home: Home, entry: MockConfigEntry) -> None:
     entry.add_to_hass(home.hass)
     assert await home.hass.config_entries.async_setup(entry.entry_id)
     await settle(home)
-
-
-def golden(name: str) -> dict[str, str]:
-    found: dict[str, str] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
-    return found
 
 
 async def reconnect(home: Home) -> None:

@@ -1,8 +1,6 @@
 """The layouts of MQTT: topic by topic and text by text, for all plants, both versions of the API, and the network."""
 
 from collections.abc import Mapping
-import json
-from pathlib import Path
 from typing import Final
 
 from hypothesis import given, strategies as st
@@ -30,10 +28,9 @@ from custom_components.mtec.publishing.layouts import (
     topic_levels,
 )
 from tests.conftest import NOON
-from tests.mqtt_messages import API, TOOL, local_values, messages_of
+from tests.mqtt_messages import API, TOOL, golden, local_values, messages_of
 from tests.portal_simulator import BARN, CABIN, FARM, HOUSE, PortalSimulator, plant_of
 
-GOLDEN: Final = Path(__file__).parent / "golden" / "mqtt"
 PLANTS: Final = {"family": HOUSE, "barn": BARN, "farm": FARM, "cabin": CABIN}
 LAYOUTS: Final = pytest.mark.parametrize("layout", list(Layout))
 NO_READING: Final = InverterReading(battery=BatteryReading(), phases={}, strings={})
@@ -78,8 +75,7 @@ MTECMQTT_TABLE: Final = {
 
 def check_golden(name: str, messages: Mapping[str, str]) -> None:
     """Compare messages with the golden list of that name."""
-    golden = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
-    assert dict(messages) == golden
+    assert dict(messages) == golden(name)
 
 
 @LAYOUTS

@@ -1,8 +1,6 @@
 """The command that publishes to MQTT without Home Assistant, in a process of its own, at a real broker."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-import json
 import os
 from pathlib import Path
 import signal
@@ -18,9 +16,9 @@ from tests.broker import Broker, Listener, until
 from tests.checkout import CHECKOUT
 from tests.conftest import NOON
 from tests.inverter_simulator import InverterSimulator
+from tests.mqtt_messages import golden
 from tests.portal_simulator import HOUSE, PortalSimulator
 
-GOLDEN = Path(__file__).parent / "golden" / "mqtt"
 PV = "MTEC/Haus am See/current_PV"
 
 
@@ -28,26 +26,6 @@ PV = "MTEC/Haus am See/current_PV"
 def generation() -> int:
     """The generation of the API that the portal speaks."""
     return 1
-
-
-@pytest.fixture(scope="module")
-def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker of these tests."""
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    yield broker
-    broker.kill()
-
-
-@pytest.fixture
-async def broker(own_broker: Broker) -> AsyncGenerator[Broker]:
-    """A broker that is running."""
-    async with own_broker.lent():
-        yield own_broker
-
-
-def golden(name: str) -> dict[str, str]:
-    found: dict[str, str] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
-    return found
 
 
 class Command:

@@ -37,10 +37,6 @@ def _negated(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def _pv_power(reading: StationReading) -> float | None:
-    return reading.pv_power
-
-
 def _grid_power(reading: StationReading) -> float | None:
     return reading.grid_power
 

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import date
 from typing import Any, Final, Protocol
 
-from .models import CurvePoint, DayUsage, Inverter, InverterReading, InverterSettings, Station, StationReading, UsageRow
+from .models import CurvePoint, DayUsage, Inverter, InverterReading, Station, StationReading, UsageRow
 
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds that a source may ask to be left alone for: its clock may be wrong."""
@@ -74,16 +74,6 @@ class HistorySource(Protocol):
 
     async def lifetime_rows(self, station_id: str) -> list[UsageRow]:
         """Return the years that have data."""
-
-
-class InverterControls(Protocol):
-    """The settings of an inverter. Every method raises SourceError."""
-
-    async def settings(self) -> InverterSettings:
-        """Return the settings."""
-
-    async def write_settings(self, settings: InverterSettings) -> InverterSettings:
-        """Write the settings that are not None, and return all of them as they are read back."""
 
 
 def combine[ReadingT](primary: ReadingT, fallback: ReadingT) -> ReadingT:
