@@ -9,7 +9,7 @@ from typing import Any
 
 from homeassistant.components import recorder
 from homeassistant.components.recorder import Recorder
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import HANDLERS, ConfigEntryState
 from homeassistant.const import __version__
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -78,9 +78,12 @@ async def _loaded(hass: HomeAssistant) -> None:
 def _integration_not_yet_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the integration be imported anew, and put its modules back afterwards."""
     before = {name: module for name, module in sys.modules.items() if name.startswith(f"custom_components.{DOMAIN}")}
+    dialog = HANDLERS.get(DOMAIN)
     for name in before:
         del sys.modules[name]
     yield
+    if dialog is not None:  # the new one would stay for the tests that follow, with modules that they do not know
+        HANDLERS[DOMAIN] = dialog
     for name in [name for name in sys.modules if name.startswith(f"custom_components.{DOMAIN}")]:
         del sys.modules[name]
     sys.modules.update(before)

@@ -579,7 +579,12 @@ async def test_move_an_inverter(hass: HomeAssistant, inverter: InverterSimulator
         assert form["errors"] == {"base": "invalid_host"}
         result = await submit_change(hass, form, **address(moved))
         assert result["reason"] == "reconfigure_successful"
-    changes = {CONF_FRAMING: "tcp", CONF_UNIT_ID: 255, CONF_FIRMWARE: "V1.0.0.1-V27.53.0.0"}
+    changes = {
+        CONF_FRAMING: "tcp",
+        CONF_UNIT_ID: 255,
+        CONF_FIRMWARE: "V1.0.0.1-V27.53.0.0",
+        CONF_SETTINGS: False,
+    }
     assert subentry.data == stored(moved, **changes)
 
 
