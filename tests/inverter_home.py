@@ -15,7 +15,8 @@ from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
-from custom_components.mtec import battery_commands, network
+from custom_components.mtec import network
+from custom_components.mtec.battery import link
 from custom_components.mtec.const import (
     CONF_FRAMING,
     CONF_RATED_POWER,
@@ -42,7 +43,7 @@ def let_time_pass_by_waiting(freezer: FrozenDateTimeFactory, monkeypatch: pytest
         await asyncio.sleep(0)
 
     monkeypatch.setattr(controls, "sleep", sleep)
-    for module in (network, battery_commands):
+    for module in (network, link):
         monkeypatch.setattr(module, "TIMING", Timing(spacing=0))
 
 

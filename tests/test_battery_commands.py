@@ -16,15 +16,15 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockUser, async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.mtec.battery_commands import (
+from custom_components.mtec.battery.command import LONGEST
+from custom_components.mtec.battery.commands import (
     END_LIMIT,
-    LONGEST,
     REPAIR_AFTER,
     RETRY_INTERVAL,
     async_battery_commands,
     async_setup_battery_commands,
 )
-from custom_components.mtec.battery_issues import FOREIGN, NOT_ENDED
+from custom_components.mtec.battery.issues import FOREIGN, NOT_ENDED
 from custom_components.mtec.const import CONF_SETTINGS, DOMAIN, SETTINGS_INTERVAL
 from tests.home import device
 from tests.inverter_home import COMMANDED, GENERAL, MODE, TOLD, InverterHome, inverter_home
@@ -62,7 +62,7 @@ def issues(house: InverterHome) -> set[str | None]:
 
 def is_back(house: InverterHome) -> bool:
     """Return whether the inverter is in general mode, nothing is told, and nothing is kept of a command."""
-    kept = async_battery_commands(house.hass).command(house.inverter.serial_number)
+    kept = async_battery_commands(house.hass).store.get(house.inverter.serial_number)
     return (house.mode, house.register(TOLD), kept) == (GENERAL, 0, None)
 
 
@@ -398,7 +398,7 @@ async def test_a_stop_of_home_assistant_is_not_held_up(house: InverterHome) -> N
     await stop
     assert loop.time() - began < END_LIMIT
     assert house.mode == COMMANDED
-    kept = async_battery_commands(house.hass).command(house.inverter.serial_number)
+    kept = async_battery_commands(house.hass).store.get(house.inverter.serial_number)
     assert kept is not None
     house.inverter.faults.clear()
     await house.advance(RETRY_INTERVAL, steps=2)
@@ -443,7 +443,7 @@ async def test_another_client_that_ends_it_is_left_alone(house: InverterHome) ->
     house.inverter.change(MODE, 258)
     await house.advance(SETTINGS_INTERVAL)
     assert command(house).state == "none"
-    assert async_battery_commands(house.hass).command(house.inverter.serial_number) is None
+    assert async_battery_commands(house.hass).store.get(house.inverter.serial_number) is None
     await house.advance(timedelta(minutes=30))
     assert house.inverter.writes == []
     assert house.mode == 258

@@ -24,7 +24,7 @@ from PIL import Image
 import pytest
 
 from custom_components.mtec import config_flow, inverter_flow, options_flow
-from custom_components.mtec.battery_issues import FOREIGN, NOT_ENDED
+from custom_components.mtec.battery.issues import FOREIGN, NOT_ENDED
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS

@@ -12,7 +12,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 import pytest
 
-from custom_components.mtec.battery_commands import RETRY_INTERVAL, async_battery_commands, async_setup_battery_commands
+from custom_components.mtec.battery.commands import RETRY_INTERVAL, async_battery_commands, async_setup_battery_commands
 from custom_components.mtec.const import DOMAIN
 from tests.inverter_home import GENERAL, MODE, InverterHome, inverter_home
 
@@ -112,7 +112,7 @@ class Person:
         for serial_number in list(old._timers):
             old._async_cancel_timer(serial_number)
         # What is under way in it comes to nothing.
-        old._commands.clear()
+        old.store._commands.clear()
         await house.hass.config_entries.async_unload(house.entry.entry_id)
         house.hass.set_state(CoreState.starting)
         await async_setup_battery_commands(house.hass)
@@ -133,5 +133,5 @@ async def test_random_commands_faults_and_restarts_end_well(house: InverterHome,
     await asyncio.sleep(0)
     assert house.register(MODE) == GENERAL, person.done
     assert {address: house.register(address) for address in person.wanted} == person.wanted, person.done
-    assert async_battery_commands(house.hass).command(house.inverter.serial_number) is None
+    assert async_battery_commands(house.hass).store.get(house.inverter.serial_number) is None
     assert sum(each.startswith("command") for each in person.done) > 0

@@ -8,7 +8,7 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
 from .account import Account
-from .battery_commands import async_battery_commands, async_setup_battery_commands
+from .battery.commands import async_battery_commands, async_setup_battery_commands
 from .const import DOMAIN
 from .dashboard import async_load_dashboard, async_unload_dashboard
 from .devices import is_inverter

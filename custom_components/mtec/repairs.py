@@ -7,7 +7,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 import voluptuous as vol
 
-from .battery_commands import async_battery_commands
+from .battery.commands import async_battery_commands
 from .const import DOMAIN
 from .home import Home
 

@@ -7,7 +7,7 @@ from homeassistant.components.sensor import SensorEntity
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .battery_command_sensor import async_add_command_sensors
+from .battery.sensor import async_add_command_sensors
 from .energy_sensor import discover_energies
 from .entity import Discovery, MtecEntity, async_add_supported
 from .home import MtecConfigEntry

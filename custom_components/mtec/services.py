@@ -12,7 +12,7 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
-from .battery_services import async_setup_battery_services
+from .battery.services import async_setup_battery_services
 from .const import DOMAIN
 from .errors import validation_error
 from .export.exporter import UsageExport, range_error

@@ -11,7 +11,7 @@ from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 
-from .battery_commands import async_battery_commands
+from .battery.commands import async_battery_commands
 from .const import SETTINGS_INTERVAL
 from .coordinator import MtecCoordinator
 from .errors import control_error, validation_error
@@ -51,7 +51,7 @@ class SettingsCoordinator(MtecCoordinator[InverterSettings]):
         self._commands = async_battery_commands(hass)
         self._lock = asyncio.Lock()
         self._last_wanted: dict[str, object] = {}
-        self._unsubscribe = self._commands.async_listen(self.id, self._async_command_changed)
+        self._unsubscribe = self._commands.store.async_listen(self.id, self._async_command_changed)
 
     @override
     async def async_shutdown(self) -> None:
@@ -69,7 +69,7 @@ class SettingsCoordinator(MtecCoordinator[InverterSettings]):
     @property
     def modes(self) -> list[InverterMode]:
         """The modes that can be chosen."""
-        seen = self._commands.seen_modes(self.id)
+        seen = self._commands.store.seen_modes(self.id)
         return [*OFFERED_MODES, *(mode for mode in NEWER_MODES if mode in seen)]
 
     async def async_write(self, name: str, value: float) -> None:

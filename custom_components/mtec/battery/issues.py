@@ -5,7 +5,7 @@ from typing import Final
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
-from .const import DOMAIN
+from custom_components.mtec.const import DOMAIN
 
 NOT_ENDED: Final = "command_not_ended"
 FOREIGN: Final = "foreign_command"

@@ -9,12 +9,14 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .battery_commands import BatteryCommand, CommandKind, Phase, async_battery_commands
-from .entity import MtecEntityDescription
-from .home import Home, MtecConfigEntry
-from .models import InverterMode, InverterSettings
-from .settings import COMMAND_KEY, SettingsCoordinator
-from .settings_entity import SettingEntity, async_add_settings
+from custom_components.mtec.entity import MtecEntityDescription
+from custom_components.mtec.home import Home, MtecConfigEntry
+from custom_components.mtec.models import InverterMode, InverterSettings
+from custom_components.mtec.settings import COMMAND_KEY, SettingsCoordinator
+from custom_components.mtec.settings_entity import SettingEntity, async_add_settings
+
+from .command import BatteryCommand, CommandKind, Phase
+from .commands import async_battery_commands
 
 
 class ShownCommand(StrEnum):
@@ -63,7 +65,7 @@ class BatteryCommandSensor(SettingEntity, SensorEntity):
     @override
     async def async_added_to_hass(self) -> None:
         await super().async_added_to_hass()
-        self.async_on_remove(self._commands.async_listen(self.coordinator.id, self._async_command_changed))
+        self.async_on_remove(self._commands.store.async_listen(self.coordinator.id, self._async_command_changed))
 
     @callback
     def _async_command_changed(self) -> None:
@@ -71,7 +73,7 @@ class BatteryCommandSensor(SettingEntity, SensorEntity):
 
     @property
     def _command(self) -> BatteryCommand | None:
-        return self._commands.command(self.coordinator.id)
+        return self._commands.store.get(self.coordinator.id)
 
     @property
     @override

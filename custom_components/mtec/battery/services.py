@@ -12,10 +12,12 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
-from .battery_commands import LONGEST, CommandKind, async_battery_commands
-from .const import DOMAIN
-from .errors import validation_error
-from .settings import SettingsCoordinator
+from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.errors import validation_error
+from custom_components.mtec.settings import SettingsCoordinator
+
+from .command import LONGEST, CommandKind
+from .commands import async_battery_commands
 
 ATTR_DEVICE: Final = "device"
 ATTR_POWER: Final = "power"
@@ -71,7 +73,7 @@ async def _async_begin(kind: CommandKind, call: ServiceCall) -> ServiceResponse:
     power = _power(settings, call.data.get(ATTR_POWER, 0.0))
     _check_state_of_charge(settings, kind, until)
     commands = async_battery_commands(call.hass)
-    replaces = commands.command(settings.id) is not None
+    replaces = commands.store.get(settings.id) is not None
     try:
         command = await commands.async_begin(
             settings.network,

@@ -6,37 +6,33 @@ first register is written, and forgotten only after the inverter was read to be 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from homeassistant.components.modbus import async_get_temporary_unit
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.event import async_call_later, async_track_point_in_utc_time
 from homeassistant.helpers.start import async_at_started
-from homeassistant.helpers.storage import Store
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
-from .battery_issues import async_note_foreign_command, async_note_not_ended
-from .const import DOMAIN, LOGGER
-from .errors import control_error, validation_error
-from .local.controls import Controls
-from .local.errors import NotTakenError, WriteRefusedError
-from .local.inverter import LocalInverter
-from .local.link import Framing, Link
-from .models import InverterIdentity, InverterMode
-from .network import TIMING, NetworkInverter
-from .sources import SourceConnectionError, SourceError
-from .time_limit import UnexpectedError
+from custom_components.mtec.const import DOMAIN, LOGGER
+from custom_components.mtec.errors import control_error, validation_error
+from custom_components.mtec.local.controls import Controls
+from custom_components.mtec.local.errors import NotTakenError, WriteRefusedError
+from custom_components.mtec.models import InverterMode
+from custom_components.mtec.network import NetworkInverter
+from custom_components.mtec.sources import SourceConnectionError, SourceError
+from custom_components.mtec.time_limit import UnexpectedError
 
-LONGEST: Final = timedelta(hours=12)
-"""The longest that a command lasts."""
+from .command import BatteryCommand, CommandKind, Phase
+from .issues import async_note_foreign_command, async_note_not_ended
+from .link import address_of, open_controls
+from .store import CommandStore
 
 RETRY_INTERVAL: Final = timedelta(seconds=30)
 """How long after an attempt to end a command that failed the next one is made."""
@@ -53,134 +49,30 @@ _COMMANDABLE: Final = frozenset(InverterMode) - {InverterMode.OFF_GRID, Inverter
 """The modes that a command may begin in, and goes back to."""
 
 
-class CommandKind(StrEnum):
-    """What a battery is told to do."""
-
-    CHARGE = "charge"
-    DISCHARGE = "discharge"
-    HOLD = "hold"
-
-
-class Phase(StrEnum):
-    """How far a command is: its registers are being written, all of them are, or it is being ended."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    ENDING = "ending"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatteryCommand:
-    """A command to a battery: its power in W without a sign, and when it ends, by time or by state of charge (%).
-
-    `mode_before` is the mode to go back to. `began_by` is the name of the person or automation, None if not known.
-    The rest is where the inverter answers, to reach it even if its home is not loaded.
-    """
-
-    serial_number: str
-    kind: CommandKind
-    power: float
-    began: datetime
-    until: datetime
-    until_state_of_charge: float | None
-    mode_before: InverterMode
-    phase: Phase
-    began_by: str | None
-    host: str
-    port: int
-    framing: Framing
-    unit_id: int
-    model: str | None
-    rated_power: float | None
-
-    @property
-    def told_power(self) -> float:
-        """The power in W that the battery is told, positive discharges."""
-        return -self.power if self.kind is CommandKind.CHARGE else self.power
-
-    def is_over(self, now: datetime) -> bool:
-        """Return whether its time is over, or the clock was or is so wrong that nobody knows."""
-        return not self.began <= now < self.until or self.until - now > LONGEST
-
-    def is_reached(self, state_of_charge: float | None) -> bool:
-        """Return whether a state of charge is the one to end at."""
-        target = self.until_state_of_charge
-        if target is None or state_of_charge is None:
-            return False
-        return state_of_charge >= target if self.kind is CommandKind.CHARGE else state_of_charge <= target
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what is stored of it."""
-        return asdict(self) | {"began": self.began.isoformat(), "until": self.until.isoformat()}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Return a stored command. Raises KeyError, TypeError and ValueError if it makes no sense."""
-        return cls(
-            **{
-                **stored,
-                "kind": CommandKind(stored["kind"]),
-                "began": datetime.fromisoformat(stored["began"]),
-                "until": datetime.fromisoformat(stored["until"]),
-                "mode_before": InverterMode(stored["mode_before"]),
-                "phase": Phase(stored["phase"]),
-                "framing": Framing(stored["framing"]),
-            }
-        )
-
-
 class BatteryCommands:
     """All commands to batteries, by the serial number of the inverter: the watchdog that inverters lack."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         self._hass = hass
-        self._store: Store[dict[str, Any]] = Store(hass, 1, f"{DOMAIN}.battery_commands")
-        self._commands: dict[str, BatteryCommand] = {}
-        self._seen_modes: dict[str, list[str]] = {}
+        self.store = CommandStore(hass)
         self._networks: dict[str, NetworkInverter] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._timers: dict[str, CALLBACK_TYPE] = {}
         self._unsubscribe: dict[str, CALLBACK_TYPE] = {}
         self._failing_since: dict[str, datetime] = {}
-        self._listeners: defaultdict[str, dict[CALLBACK_TYPE, None]] = defaultdict(dict)
         self._left_in: dict[str, InverterMode | None] = {}
         self._is_stopping = False
 
     async def async_load(self) -> None:
         """Load what was stored, and end commands at a stop of Home Assistant."""
-        stored = await self._store.async_load() or {}
-        self._seen_modes = stored.get("seen_modes", {})
-        for each in stored.get("commands", ()):
-            try:
-                command = BatteryCommand.from_json(each)
-            except KeyError, TypeError, ValueError:
-                # If the inverter is under command, this is found when its mode is read, and a person is asked.
-                LOGGER.warning("A stored command to a battery makes no sense, and is forgotten")
-            else:
-                self._commands[command.serial_number] = command
+        await self.store.async_load()
         self._hass.async_add_shutdown_job(HassJob(self._async_stop, "mtec end of battery commands"))
         async_at_started(self._hass, self._async_end_those_without_a_home)
 
     @callback
-    def command(self, serial_number: str) -> BatteryCommand | None:
-        """Return the command to the battery of an inverter, None if there is none of ours."""
-        return self._commands.get(serial_number)
-
-    @callback
-    def seen_modes(self, serial_number: str) -> set[str]:
-        """Return the modes that an inverter was seen in."""
-        return set(self._seen_modes.get(serial_number, ()))
-
-    @callback
-    def async_listen(self, serial_number: str, update: CALLBACK_TYPE) -> Callable[[], Any]:
-        """Call `update` when the command to the battery of an inverter changes."""
-        self._listeners[serial_number][update] = None
-        return lambda: self._listeners[serial_number].pop(update, None)
-
-    @callback
     def mode_set(self, serial_number: str) -> InverterMode | None:
         """Return the mode in which a command has put or left an inverter, None while that is not known."""
-        if (command := self._commands.get(serial_number)) is None:
+        if (command := self.store.get(serial_number)) is None:
             return self._left_in.get(serial_number)
         return InverterMode.COMMANDED if command.phase is Phase.RUNNING else None
 
@@ -192,10 +84,10 @@ class BatteryCommands:
         serial_number = network.id
         self._networks[serial_number] = network
         self._unsubscribe[serial_number] = network.async_add_listener(partial(self._async_check, serial_number))
-        if (command := self._commands.get(serial_number)) is None:
+        if (command := self.store.get(serial_number)) is None:
             return
         goes_on = command.phase is Phase.RUNNING and network.has_settings and not command.is_over(dt_util.utcnow())
-        self._async_create_task(self._async_resume(serial_number) if goes_on else self._async_try_end(serial_number))
+        self._async_create_task(self._async_resume(command) if goes_on else self._async_try_end(serial_number))
 
     async def async_detach(self, inverters: Iterable[NetworkInverter]) -> None:
         """End the commands to inverters of a home that is being unloaded. What fails is tried further."""
@@ -208,18 +100,18 @@ class BatteryCommands:
 
     async def _async_stop(self) -> None:
         self._is_stopping = True
-        await self._async_end_all(list(self._commands))
+        await self._async_end_all(self.store.ids)
 
     async def _async_end_all(self, ids: Iterable[str]) -> None:
         """End commands within a time limit. Those that are left are stored, and tried further."""
         try:
             async with asyncio.timeout(END_LIMIT):
-                await asyncio.gather(*(self._async_try_end(each) for each in ids if each in self._commands))
+                await asyncio.gather(*(self._async_try_end(each) for each in ids if each in self.store.ids))
         except TimeoutError:
             LOGGER.warning("A command to a battery could not be ended in time, and will be as soon as it can be")
 
     async def _async_end_those_without_a_home(self, _: HomeAssistant) -> None:
-        for serial_number in [each for each in self._commands if each not in self._networks]:
+        for serial_number in [each for each in self.store.ids if each not in self._networks]:
             await self._async_try_end(serial_number)
 
     # Beginning
@@ -254,16 +146,15 @@ class BatteryCommands:
                     mode_before=await self._async_mode_before(serial_number, controls),
                     phase=Phase.STARTING,
                     began_by=began_by,
-                    **_address(network),
+                    **address_of(network),
                 )
-                await self._async_start(controls, command)
+                return await self._async_start(controls, command)
             except SourceError as error:
                 raise control_error(error) from error
-            return self._commands[serial_number]
 
     async def _async_mode_before(self, serial_number: str, controls: Controls) -> InverterMode:
         """Return the mode to go back to. Raises SourceError, and ServiceValidationError if there is none."""
-        mode, previous = await controls.mode(), self._commands.get(serial_number)
+        mode, previous = await controls.mode(), self.store.get(serial_number)
         if mode is InverterMode.COMMANDED:
             if previous is None:
                 raise validation_error("foreign_command")
@@ -272,14 +163,15 @@ class BatteryCommands:
             raise validation_error("mode_not_commandable")
         return mode
 
-    async def _async_start(self, controls: Controls, command: BatteryCommand) -> None:
-        """Store and write a command. Goes back at once if that fails. Raises SourceError."""
+    async def _async_start(self, controls: Controls, command: BatteryCommand) -> BatteryCommand:
+        """Store and write a command, and return it as it runs. Goes back at once if that fails. Raises SourceError."""
         serial_number = command.serial_number
         self._async_cancel_timer(serial_number)
-        await self._async_keep(command)
+        await self.store.async_keep(command)
         try:
             await controls.command(command.told_power)
-            await self._async_keep(replace(command, phase=Phase.RUNNING))
+            running = replace(command, phase=Phase.RUNNING)
+            await self.store.async_keep(running)
         except SourceError:
             await self._async_end_once(serial_number)
             raise
@@ -287,13 +179,15 @@ class BatteryCommands:
             # It was cancelled; or it is a bug.
             self._async_end_later(serial_number, timedelta())
             raise
-        self._async_watch_time(serial_number)
+        self._async_watch_time(running)
+        return running
 
-    async def _async_resume(self, serial_number: str) -> None:
+    async def _async_resume(self, stored: BatteryCommand) -> None:
         """Go on with a command after a start of Home Assistant, if the inverter is still under it."""
-        self._async_watch_time(serial_number)
+        self._async_watch_time(stored)
+        serial_number = stored.serial_number
         async with self._locks[serial_number]:
-            command = self._commands.get(serial_number)
+            command = self.store.get(serial_number)
             if command is None or command.phase is not Phase.RUNNING:
                 return
             try:
@@ -313,7 +207,7 @@ class BatteryCommands:
 
         Raises HomeAssistantError if the inverter could not be brought back; then it is tried further.
         """
-        if serial_number not in self._commands:
+        if serial_number not in self.store.ids:
             return False
         if (error := await self._async_try_end(serial_number)) is not None:
             raise error if isinstance(error, HomeAssistantError) else control_error(error)
@@ -322,9 +216,9 @@ class BatteryCommands:
     async def async_bring_back(self, network: NetworkInverter) -> None:
         """Bring an inverter back that is under a command that is not ours. Raises HomeAssistantError."""
         async with self._locks[network.id]:
-            if network.id not in self._commands:
+            if network.id not in self.store.ids:
                 now = dt_util.utcnow()
-                await self._async_keep(
+                await self.store.async_keep(
                     BatteryCommand(
                         serial_number=network.id,
                         kind=CommandKind.HOLD,
@@ -335,7 +229,7 @@ class BatteryCommands:
                         mode_before=InverterMode.GENERAL,
                         phase=Phase.ENDING,
                         began_by=None,
-                        **_address(network),
+                        **address_of(network),
                     )
                 )
         await self.async_end(network.id)
@@ -345,8 +239,8 @@ class BatteryCommands:
         """Write the mode of an inverter. If it is under a command, that ends. Raises HomeAssistantError."""
         try:
             controls = network.controls()
-            if (command := self._commands.get(network.id)) is not None:
-                self._commands[network.id] = replace(command, mode_before=InverterMode.GENERAL)
+            if (command := self.store.get(network.id)) is not None:
+                await self.store.async_keep(replace(command, mode_before=InverterMode.GENERAL))
                 await self.async_end(network.id)
             elif await controls.is_commanded():
                 await self.async_bring_back(network)
@@ -362,7 +256,7 @@ class BatteryCommands:
     async def _async_end_once(self, serial_number: str) -> SourceError | HomeAssistantError | None:
         """Bring an inverter back from a command. If that fails, return the error, and try again later."""
         self._async_cancel_timer(serial_number)
-        if (command := self._commands.get(serial_number)) is None:
+        if (command := self.store.get(serial_number)) is None:
             return None
         failure: SourceError | HomeAssistantError
         try:
@@ -394,7 +288,7 @@ class BatteryCommands:
             is_commanded = await controls.is_commanded(may_follow=not is_sure)
             if not is_commanded and command.phase is not Phase.ENDING:
                 return
-            await self._async_keep(replace(command, phase=Phase.ENDING))
+            await self.store.async_keep(replace(command, phase=Phase.ENDING))
             await controls.leave()
             await self._async_restore_mode(controls, command.mode_before)
             self._left_in[command.serial_number] = await controls.mode()
@@ -413,10 +307,9 @@ class BatteryCommands:
     @callback
     def async_take_mode(self, network: NetworkInverter, mode: InverterMode | None) -> None:
         """Take the mode that an inverter was read to be in."""
-        if mode is not None and mode not in self._seen_modes.setdefault(network.id, []):
-            self._seen_modes[network.id].append(mode)
-            self._store.async_delay_save(self._stored, 10)
-        command, is_commanded = self._commands.get(network.id), mode is InverterMode.COMMANDED
+        if mode is not None:
+            self.store.async_add_seen_mode(network.id, mode)
+        command, is_commanded = self.store.get(network.id), mode is InverterMode.COMMANDED
         async_note_foreign_command(self._hass, network.id, network.name if is_commanded and command is None else None)
         if command is not None and command.phase is Phase.RUNNING and not is_commanded:
             # Somebody else ended it: it is read again, and forgotten.
@@ -425,7 +318,7 @@ class BatteryCommands:
     @callback
     def _async_check(self, serial_number: str) -> None:
         """End a command whose state of charge is reached, or whose time is over."""
-        command, network = self._commands.get(serial_number), self._networks[serial_number]
+        command, network = self.store.get(serial_number), self._networks[serial_number]
         if command is None or command.phase is not Phase.RUNNING or self._locks[serial_number].locked():
             return
         reading = network.reading
@@ -436,12 +329,12 @@ class BatteryCommands:
     # Timers, the store, and the way to an inverter
 
     @callback
-    def _async_watch_time(self, serial_number: str) -> None:
-        self._async_cancel_timer(serial_number)
-        self._timers[serial_number] = async_track_point_in_utc_time(
+    def _async_watch_time(self, command: BatteryCommand) -> None:
+        self._async_cancel_timer(command.serial_number)
+        self._timers[command.serial_number] = async_track_point_in_utc_time(
             self._hass,
-            HassJob(partial(self._async_end_by_timer, serial_number), cancel_on_shutdown=True),
-            self._commands[serial_number].until,
+            HassJob(partial(self._async_end_by_timer, command.serial_number), cancel_on_shutdown=True),
+            command.until,
         )
 
     @callback
@@ -475,62 +368,22 @@ class BatteryCommands:
         if now - since >= REPAIR_AFTER:
             async_note_not_ended(self._hass, serial_number, serial_number if network is None else network.name)
 
-    async def _async_keep(self, command: BatteryCommand) -> None:
-        """Store a command, before anything is written."""
-        self._commands[command.serial_number] = command
-        await self._store.async_save(self._stored())
-        self._async_notify(command.serial_number)
-
     async def _async_forget(self, serial_number: str) -> None:
         """Forget a command that has ended."""
         self._async_cancel_timer(serial_number)
-        self._commands.pop(serial_number, None)
         if self._failing_since.pop(serial_number, None) is not None:
             LOGGER.info("The command to a battery that could not be ended is ended")
         async_note_not_ended(self._hass, serial_number, None)
-        await self._store.async_save(self._stored())
-        self._async_notify(serial_number)
-
-    @callback
-    def _async_notify(self, serial_number: str) -> None:
-        for update in list(self._listeners[serial_number]):
-            update()
-
-    @callback
-    def _stored(self) -> dict[str, Any]:
-        return {
-            "commands": [command.as_json() for command in self._commands.values()],
-            "seen_modes": self._seen_modes,
-        }
+        await self.store.async_forget(serial_number)
 
     @asynccontextmanager
     async def _controls(self, command: BatteryCommand) -> AsyncGenerator[Controls]:
-        """Provide the controls of an inverter, over a link of their own if its home is not loaded."""
+        """Provide the controls of the inverter of a command, over a link of their own if its home is not loaded."""
         if (network := self._networks.get(command.serial_number)) is not None:
             yield network.controls()
-            return
-        link = Link(port=command.port, framing=command.framing, unit_id=command.unit_id)
-        identity = InverterIdentity(
-            serial_number=command.serial_number, model=command.model, rated_power=command.rated_power
-        )
-        async with async_get_temporary_unit(self._hass, link.params(command.host), link.unit_id) as unit:
-            inverter = LocalInverter(unit, time_zone=dt_util.get_default_time_zone(), identity=identity, timing=TIMING)
-            try:
-                yield Controls(inverter, self._hass.loop.time)
-            finally:
-                inverter.close()
-
-
-def _address(network: NetworkInverter) -> dict[str, Any]:
-    """Return what is stored of where an inverter answers."""
-    return {
-        "host": network.host,
-        "port": network.link.port,
-        "framing": network.link.framing,
-        "unit_id": network.link.unit_id,
-        "model": network.identity.model,
-        "rated_power": network.identity.rated_power,
-    }
+        else:
+            async with open_controls(self._hass, command) as controls:
+                yield controls
 
 
 _COMMANDS: HassKey[BatteryCommands] = HassKey(f"{DOMAIN}_battery_commands")

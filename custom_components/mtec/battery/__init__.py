@@ -1,0 +1,1 @@
+"""Commands to the batteries of inverters in the network, and that each of them ends."""
