@@ -16,6 +16,7 @@ from homeassistant.const import CONF_SCAN_INTERVAL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from cli import app as cli_app
 from custom_components.mtec.account import Account
@@ -400,6 +401,25 @@ async def test_many_stations_stretch_the_interval(home: Home, set_up: SetUp) -> 
     # A second account of that portal shares what there is.
     barn = await set_up("barn@example.com")
     assert barn.runtime_data.interval > timedelta(seconds=116)
+
+
+@pytest.mark.parametrize("stations", [3, 24, 50])
+async def test_polls_begin_as_often_as_announced(home: Home, set_up: SetUp, stations: int) -> None:
+    """From start to start, however long a poll takes."""
+    simulator = home.simulator
+    simulator.accounts[FAMILY].stations[:] = copies_of(BARN, stations)
+    announced = (await set_up(FAMILY)).runtime_data.interval
+    simulator.requests.clear()
+    end = home.simulator.clock.now() + 5.5 * announced
+    while home.simulator.clock.now() < end:
+        home.freezer.tick(announced / 50)
+        async_fire_time_changed(home.hass)
+        await home.hass.async_block_till_done(wait_background_tasks=True)
+    starts = [call.started for call in simulator.requests if STATION_NOW[1] in call.path and "1" in call.query.values()]
+    assert len(starts) >= 5
+    real = (starts[-1] - starts[0]) / (len(starts) - 1)
+    assert real == pytest.approx(announced.total_seconds(), rel=0.1)
+    assert most_in(simulator.requests, 60) <= REQUESTS_A_MINUTE
 
 
 @pytest.mark.parametrize("seconds", [30, 60, 3600])

@@ -76,15 +76,6 @@ class Controls:
         """Return the mode, None if it is one that nobody knows. Raises SourceError."""
         return _MODE_OF_CODE.get(await self._get(Mode, "mode"))
 
-    async def commanded_power(self) -> float | None:
-        """Return the power in W that the battery is told, None if it is under no command. Positive discharges.
-
-        Raises SourceError.
-        """
-        if await self.mode() is not InverterMode.COMMANDED:
-            return None
-        return await self._get(Command, "told_power") * TOLD_POWER_STEP
-
     async def highest(self, name: str) -> float:
         """Return the highest value of a setting: that of a current is what the battery's electronics allow.
 
