@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 import contextlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +30,8 @@ STATE = CHECKOUT / ".cache" / "demo"
 DOMAIN = "mtec"
 LOG = "home-assistant.log"
 LOOPBACK = "127.0.0.1"
+STRATEGY = {"strategy": {"type": "custom:mtec"}}
+PATH = "m-tec"  # of the dashboard that builds itself
 USER, PASSWORD = "demo", "demo"
 ACCOUNT = make_accounts()["village@example.com"]
 STATION = HOUSE.name  # the one whose history is imported
@@ -45,6 +47,7 @@ RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
 START_SECONDS = 120
 VALUES_SECONDS = 40
 STOP_SECONDS = 30
+EMPTY: Mapping[str, str] = {}
 NEVER_HAVE_VALUES = ("button", "event", "scene")  # their state is when they were last used
 
 # The integrations to put into configuration.yaml; others come without being named there.
@@ -218,7 +221,7 @@ async def simulator(folder: Path, kind: str, *options: str) -> AsyncIterator[str
             yield line
 
 
-async def keep_home_assistant_running(config: Path, log: Path) -> None:
+async def keep_home_assistant_running(config: Path, log: Path, environment: Mapping[str, str]) -> None:
     """Run Home Assistant, again when the visitor restarts it, until cancelled. It never ends in another way."""
     modules = config.parent / "stand-ins"
     modules.mkdir()
@@ -227,11 +230,11 @@ async def keep_home_assistant_running(config: Path, log: Path) -> None:
         (modules / f"{module}.py").write_text(f"class {name}:\n    pass\n")
     command = (sys.executable, "-m", "homeassistant", "--config", str(config), "--log-no-color")
     skipped = ("--skip-pip-packages", ",".join(STAND_INS))
-    environment = {**os.environ, "PYTHONPATH": str(modules)}
+    variables = {**os.environ, "PYTHONPATH": str(modules), **environment}
     with log.open("wb") as output:
         while True:
             streams = {"stdin": asyncio.subprocess.DEVNULL, "stdout": output, "stderr": output}
-            async with running(*command, *skipped, cwd=config, env=environment, **streams) as process:
+            async with running(*command, *skipped, cwd=config, env=variables, **streams) as process:
                 code = await process.wait()
             if code != RESTART:
                 raise DemoError(f"Home Assistant ended with exit code {code}. The end of its log:\n{tail(log)}")
@@ -304,7 +307,8 @@ async def add_inverter(demo: Demo) -> None:
     flow = await demo.post(flows, {"handler": [entry["entry_id"], "inverter"]})
     host, port = demo.inverter.rsplit(":", 1)
     for answer in {"host": host, "advanced": {"port": int(port)}}, {}:
-        flow = await demo.post(f"{flows}/{flow['flow_id']}", answer)
+        if not flow.get("errors"):
+            flow = await demo.post(f"{flows}/{flow['flow_id']}", answer)
     if flow["type"] != "create_entry":
         raise DemoError(f"The inverter could not be added: {json.dumps(flow, indent=2)}")
 
@@ -342,6 +346,19 @@ async def fill_energy_dashboard(demo: Demo) -> None:
         "stat_soc": sensor("battery_state_of_charge"),
     }
     await demo.command("energy/save_prefs", energy_sources=[grid, solar, battery])
+
+
+async def add_dashboard(demo: Demo) -> None:
+    """Add the dashboard as a person would: a new one of our strategy."""
+    await demo.command(
+        "lovelace/dashboards/create",
+        url_path=PATH,
+        mode="storage",
+        title="M-TEC",
+        icon="mdi:solar-power",
+        show_in_sidebar=True,
+    )
+    await demo.command("lovelace/config/save", url_path=PATH, config=STRATEGY)
 
 
 async def act(demo: Demo, action: str, **data: Any) -> dict[str, Any]:
@@ -386,7 +403,13 @@ async def compare_history(demo: Demo) -> tuple[int, float]:
 
 @contextlib.asynccontextmanager
 async def demo_house(
-    folder: Path, *, account: bool, host: str = LOOPBACK, port: int = 0, simulator_options: Sequence[str] = ()
+    folder: Path,
+    *,
+    account: bool,
+    host: str = LOOPBACK,
+    port: int = 0,
+    simulator_options: Sequence[str] = (),
+    environment: Mapping[str, str] = EMPTY,
 ) -> AsyncIterator[Demo]:
     """Everything started and set up, and ended when left. Should Home Assistant end by itself, so does the block."""
     config, log = folder / "config", folder / LOG
@@ -398,7 +421,7 @@ async def demo_house(
         aiohttp.ClientSession() as session,
         asyncio.TaskGroup() as background,
     ):
-        home_assistant = background.create_task(keep_home_assistant_running(config, log))
+        home_assistant = background.create_task(keep_home_assistant_running(config, log, environment))
         reachable = LOOPBACK if ipaddress.ip_address(host).is_unspecified else host
         demo = Demo(f"http://{reachable}:{port}", portal, inverter, session, log)
         await move_in(demo)

@@ -18,9 +18,12 @@ from scripts.demo import (
     CHECKOUT,
     CORE_CONFIG,
     DOMAIN,
+    PATH,
+    STRATEGY,
     Demo,
     DemoError,
     act,
+    add_dashboard,
     demo_house,
     exit_code,
     fill_energy_dashboard,
@@ -32,8 +35,6 @@ from scripts.screenshot import BROWSER_OPTIONS, NOON, find_browser
 WIDTHS = {"desktop": (1440, 1000), "phone": (390, 844)}
 THEMES = ("light", "dark")
 LANGUAGES = ("en", "de")
-STRATEGY = {"strategy": {"type": "custom:mtec"}}
-PATH = "m-tec"
 WORDS = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text(encoding="utf-8"))
 HARMLESS = (
     "favicon",
@@ -82,19 +83,6 @@ COUNT_CARDS = """() => {
   walk(document);
   return count;
 }"""
-
-
-async def add_dashboard(demo: Demo) -> None:
-    """Add the dashboard as a person would: a new one of our strategy."""
-    await demo.command(
-        "lovelace/dashboards/create",
-        url_path=PATH,
-        mode="storage",
-        title="M-TEC",
-        icon="mdi:solar-power",
-        show_in_sidebar=True,
-    )
-    await demo.command("lovelace/config/save", url_path=PATH, config=STRATEGY)
 
 
 @contextlib.asynccontextmanager

@@ -2,11 +2,12 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 import contextlib
-from datetime import datetime
+from datetime import datetime, timedelta
 import json
 import os
+from pathlib import Path
 import shutil
 import sys
 from typing import Any
@@ -17,13 +18,15 @@ from scripts.demo import (
     CHECKOUT,
     CORE_CONFIG,
     DOMAIN,
-    STATION,
+    PATH,
     Demo,
     DemoError,
+    act,
+    add_dashboard,
+    check_inverter,
     demo_house,
     exit_code,
     fill_energy_dashboard,
-    import_history,
     state_folder,
     wait_for_values,
 )
@@ -43,6 +46,10 @@ SIZE = {"width": 1200, "height": 900}
 SCALE = 1.5
 # What the portal tells of today is of no use in a home where it is another day.
 NOON = datetime.now(HOUSE.zone).replace(hour=12, minute=30)
+MORNING = datetime(2026, 6, 16, 9, 40, tzinfo=HOUSE.zone)
+EVENING = MORNING.replace(hour=19, minute=20)
+"""A sunny day, on which the battery is half full in the morning."""
+FAKETIME = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
 
 
 def find_browser() -> str:
@@ -77,14 +84,30 @@ async def browser_page(demo: Demo, browser_path: str) -> AsyncIterator[Any]:
         await browser.close()
 
 
+def living_at(moment: datetime) -> dict[str, str]:
+    """Return the environment in which Home Assistant takes a moment for now."""
+    found = sorted(path for folder in FAKETIME for path in Path(folder).rglob("libfaketime*1*") if path.is_file())
+    if not found:
+        raise DemoError("This needs the library faketime, and this machine has none. Install the package faketime.")
+    local = moment.astimezone(HOUSE.zone)
+    # Waiting takes its usual time.
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME": f"@{local:%Y-%m-%d %H:%M:%S}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "TZ": str(HOUSE.zone),
+    }
+
+
 async def device(demo: Demo, page: Any) -> None:
-    """Show the page of a station with battery and meter."""
+    """Show the page of an inverter that is read in the network."""
     await wait_for_values(demo)
+    await check_inverter(demo)
     devices = await demo.command("config/device_registry/list")
-    [station] = [each["id"] for each in devices if each["name"] == STATION]
+    [inverter] = [each["id"] for each in devices if each["serial_number"] == HOUSE.inverters[0].serial]
     await page.set_viewport_size({**SIZE, "height": 1200})
-    await page.goto(f"{demo.home}/config/devices/device/{station}")
-    await page.get_by_text("Self-sufficiency today", exact=True).wait_for()
+    await page.goto(f"{demo.home}/config/devices/device/{inverter}")
+    await page.get_by_text("Work status", exact=True).wait_for()
 
 
 async def set_up(demo: Demo, page: Any) -> None:
@@ -98,11 +121,18 @@ async def set_up(demo: Demo, page: Any) -> None:
     await page.mouse.move(0, 0)
 
 
-async def energy(demo: Demo, page: Any) -> None:
-    """Show the Energy dashboard of a plant whose history has been imported. Takes ten minutes."""
+async def fill(demo: Demo) -> None:
+    """Give the Energy dashboard its sources and a plant's past."""
     await wait_for_values(demo)
+    await check_inverter(demo)
     await fill_energy_dashboard(demo)
-    await import_history(demo)
+    await act(demo, "import_history", resolution="hours", start=(MORNING - timedelta(days=1)).date().isoformat())
+    await act(demo, "import_history", resolution="days")
+
+
+async def energy(demo: Demo, page: Any) -> None:
+    """Show the Energy dashboard of a plant whose history has been imported. Takes some minutes."""
+    await fill(demo)
     await page.goto(f"{demo.home}/energy/electricity")
     period = page.locator("hui-energy-period-selector")
     await period.locator("ha-date-range-picker").click()
@@ -111,27 +141,45 @@ async def energy(demo: Demo, page: Any) -> None:
     await page.mouse.move(0, 0)
 
 
-PICTURES: dict[str, tuple[bool, Sequence[str], Callable[[Demo, Any], Awaitable[None]]]] = {
-    "device": (True, ("--now", NOON.isoformat()), device),
-    # Statistics are of the time that Home Assistant lives in, so the portal has to be there, too.
-    "energy": (True, (), energy),
-    "set-up": (False, (), set_up),
+def view(path: str, height: int) -> Callable[[Demo, Any], Awaitable[None]]:
+    """Return what shows a view of our dashboard. Takes some minutes."""
+
+    async def show(demo: Demo, page: Any) -> None:
+        await fill(demo)
+        await add_dashboard(demo)
+        await page.set_viewport_size({"width": 1440, "height": height})
+        await page.goto(f"{demo.home}/{PATH}/{path}")
+        await page.locator("hui-sections-view ha-card").first.wait_for()
+        await page.wait_for_timeout(4000)
+
+    return show
+
+
+PICTURES: dict[str, tuple[bool, datetime, Callable[[Demo, Any], Awaitable[None]]]] = {
+    "dashboard-now": (True, MORNING, view("now", 1000)),
+    "dashboard-today": (True, EVENING, view("today", 1300)),
+    "dashboard-years": (True, EVENING, view("years", 1300)),
+    "device": (True, MORNING, device),
+    "energy": (True, EVENING, energy),
+    "set-up": (False, MORNING, set_up),
 }
-"""Whether each picture needs an account set up, the options of the portal, and what brings the browser there."""
+"""Whether each picture needs an account set up, when it is, and what brings the browser there."""
 
 
 async def take(name: str) -> None:
     """Start a demo and take one picture."""
-    account, options, show = PICTURES[name]
+    account, moment, show = PICTURES[name]
     target = CHECKOUT / "docs" / f"{name}.png"
     target.parent.mkdir(exist_ok=True)
     browser = find_browser()
+    options, environment = ("--now", moment.isoformat()), living_at(moment)
     with state_folder("screenshot") as folder:
         async with (
-            demo_house(folder, account=account, simulator_options=options) as demo,
+            demo_house(folder, account=account, simulator_options=options, environment=environment) as demo,
             browser_page(demo, browser) as page,
         ):
             try:
+                await page.clock.set_fixed_time(moment + timedelta(minutes=2))
                 await show(demo, page)
                 await page.wait_for_load_state("networkidle")
                 await page.wait_for_timeout(1000)  # what fades in has done so
