@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import contextlib
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 import json
 import os
 from pathlib import Path
@@ -46,9 +47,10 @@ SIZE = {"width": 1200, "height": 900}
 SCALE = 1.5
 # What the portal tells of today is of no use in a home where it is another day.
 NOON = datetime.now(HOUSE.zone).replace(hour=12, minute=30)
-MORNING = datetime(2026, 6, 16, 9, 40, tzinfo=HOUSE.zone)
-EVENING = MORNING.replace(hour=19, minute=20)
+MORNING = datetime(2026, 6, 16, 9, 42, tzinfo=HOUSE.zone)
+EVENING = MORNING.replace(hour=19, minute=12)
 """A sunny day, on which the battery is half full in the morning."""
+FIRST_DAY = date(2025, 1, 1)
 FAKETIME = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
 
 
@@ -101,8 +103,6 @@ def living_at(moment: datetime) -> dict[str, str]:
 
 async def device(demo: Demo, page: Any) -> None:
     """Show the page of an inverter that is read in the network."""
-    await wait_for_values(demo)
-    await check_inverter(demo)
     devices = await demo.command("config/device_registry/list")
     [inverter] = [each["id"] for each in devices if each["serial_number"] == HOUSE.inverters[0].serial]
     await page.set_viewport_size({**SIZE, "height": 1200})
@@ -121,18 +121,20 @@ async def set_up(demo: Demo, page: Any) -> None:
     await page.mouse.move(0, 0)
 
 
-async def fill(demo: Demo) -> None:
-    """Give the Energy dashboard its sources and a plant's past."""
+async def furnish(demo: Demo, *, past: bool) -> None:
+    """Give the home its dashboards and, if wanted, some of a plant's past, which takes some minutes."""
     await wait_for_values(demo)
     await check_inverter(demo)
     await fill_energy_dashboard(demo)
-    await act(demo, "import_history", resolution="hours", start=(MORNING - timedelta(days=1)).date().isoformat())
-    await act(demo, "import_history", resolution="days")
+    await add_dashboard(demo)
+    if past:
+        yesterday = EVENING.date() - timedelta(days=1)
+        await act(demo, "import_history", resolution="hours", start=yesterday.isoformat())
+        await act(demo, "import_history", resolution="days", start=FIRST_DAY.isoformat())
 
 
 async def energy(demo: Demo, page: Any) -> None:
-    """Show the Energy dashboard of a plant whose history has been imported. Takes some minutes."""
-    await fill(demo)
+    """Show the Energy dashboard of the year before."""
     await page.goto(f"{demo.home}/energy/electricity")
     period = page.locator("hui-energy-period-selector")
     await period.locator("ha-date-range-picker").click()
@@ -142,11 +144,9 @@ async def energy(demo: Demo, page: Any) -> None:
 
 
 def view(path: str, height: int) -> Callable[[Demo, Any], Awaitable[None]]:
-    """Return what shows a view of our dashboard. Takes some minutes."""
+    """Return what shows a view of our dashboard."""
 
     async def show(demo: Demo, page: Any) -> None:
-        await fill(demo)
-        await add_dashboard(demo)
         await page.set_viewport_size({"width": 1440, "height": height})
         await page.goto(f"{demo.home}/{PATH}/{path}")
         await page.locator("hui-sections-view ha-card").first.wait_for()
@@ -155,38 +155,54 @@ def view(path: str, height: int) -> Callable[[Demo, Any], Awaitable[None]]:
     return show
 
 
-PICTURES: dict[str, tuple[bool, datetime, Callable[[Demo, Any], Awaitable[None]]]] = {
-    "dashboard-now": (True, MORNING, view("now", 1000)),
-    "dashboard-today": (True, EVENING, view("today", 1300)),
-    "dashboard-years": (True, EVENING, view("years", 1300)),
-    "device": (True, MORNING, device),
-    "energy": (True, EVENING, energy),
-    "set-up": (False, MORNING, set_up),
+@dataclass(frozen=True)
+class House:
+    """A demo that pictures are taken of: when it is there, whether an account is set up and its past imported."""
+
+    moment: datetime
+    account: bool = True
+    past: bool = True
+
+
+PICTURES: dict[str, tuple[House, Callable[[Demo, Any], Awaitable[None]]]] = {
+    "set-up": (House(MORNING, account=False, past=False), set_up),
+    "device": (House(MORNING, past=False), device),
+    "dashboard-now": (House(MORNING, past=False), view("now", 1000)),
+    "dashboard-today": (House(EVENING), view("today", 1300)),
+    "dashboard-years": (House(EVENING), view("years", 1300)),
+    "energy": (House(EVENING), energy),
 }
-"""Whether each picture needs an account set up, when it is, and what brings the browser there."""
+"""The house of each picture, and what brings the browser there."""
 
 
-async def take(name: str) -> None:
-    """Start a demo and take one picture."""
-    account, moment, show = PICTURES[name]
-    target = CHECKOUT / "docs" / f"{name}.png"
-    target.parent.mkdir(exist_ok=True)
+async def take(house: House, names: Sequence[str]) -> None:
+    """Start a demo and take pictures of it."""
     browser = find_browser()
-    options, environment = ("--now", moment.isoformat()), living_at(moment)
+    options, environment = ("--now", house.moment.isoformat()), living_at(house.moment)
     with state_folder("screenshot") as folder:
-        async with (
-            demo_house(folder, account=account, simulator_options=options, environment=environment) as demo,
-            browser_page(demo, browser) as page,
-        ):
-            try:
-                await page.clock.set_fixed_time(moment + timedelta(minutes=2))
-                await show(demo, page)
-                await page.wait_for_load_state("networkidle")
-                await page.wait_for_timeout(1000)  # what fades in has done so
-                await page.screenshot(path=target)
-            except Error as error:
-                raise DemoError(f"{name}: {error}") from error
-    print(target.relative_to(CHECKOUT), f"({target.stat().st_size // 1024} KiB)")
+        async with demo_house(
+            folder, account=house.account, simulator_options=options, environment=environment
+        ) as demo:
+            if house.account:
+                await furnish(demo, past=house.past)
+            for name in names:
+                async with browser_page(demo, browser) as page:
+                    # The frontend's cards ask for the time until now: what has come in since belongs to it.
+                    await page.clock.set_fixed_time(house.moment + timedelta(minutes=15))
+                    await shoot(demo, page, name)
+
+
+async def shoot(demo: Demo, page: Any, name: str) -> None:
+    """Take a picture."""
+    target = CHECKOUT / "docs" / f"{name}.png"
+    try:
+        await PICTURES[name][1](demo, page)
+        await page.wait_for_load_state("networkidle")
+        await page.wait_for_timeout(1000)  # what fades in has done so
+        await page.screenshot(path=target)
+    except Error as error:
+        raise DemoError(f"{name}: {error}") from error
+    print(target.relative_to(CHECKOUT), f"({target.stat().st_size // 1024} KiB)", flush=True)
 
 
 async def main() -> int:
@@ -196,8 +212,8 @@ async def main() -> int:
     names = parser.parse_args().names
 
     async def take_all() -> None:
-        for name in names:
-            await take(name)
+        for house in dict.fromkeys(PICTURES[name][0] for name in names):
+            await take(house, [name for name in names if PICTURES[name][0] == house])
 
     return await exit_code(take_all(), when_interrupted=130)
 
