@@ -388,7 +388,7 @@ async def compare_history(demo: Demo) -> tuple[int, float]:
 async def demo_house(
     folder: Path, *, account: bool, host: str = LOOPBACK, port: int = 0, simulator_options: Sequence[str] = ()
 ) -> AsyncIterator[Demo]:
-    """Everything started and set up, and ended when left. Should Home Assistant end by itself, so does the block."""
+    """Everything started and set up, and ended when left. If Home Assistant ends on its own, so does the block."""
     config, log = folder / "config", folder / LOG
     port = free_port(port)
     write_config(config, host, port)
@@ -566,7 +566,7 @@ async def show_history(demo: Demo) -> None:
         requests = sum(report["requests"] for report in await import_history(demo))
         days, difference = await compare_history(demo)
     except DemoError:
-        # The visitor has restarted Home Assistant, and the integration goes on by itself.
+        # The visitor has restarted Home Assistant, and the integration goes on automatically.
         return
     print(
         f"It is imported, with {requests} requests to the portal: {days} days, none of which differs from the"
