@@ -827,6 +827,13 @@ async def test_rows_are_formatted_outside_of_the_event_loop(
 # What people read
 
 
+def fields_and_sections(described: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Return the names of an action's fields, those in sections too, and of its sections."""
+    sections = {name for name, field in described.items() if "fields" in field}
+    inner = {name for section in sections for name in described[section]["fields"]}
+    return inner | (described.keys() - sections), sections
+
+
 async def test_every_field_and_error_is_translated(hass: HomeAssistant, set_up: SetUp) -> None:
     await set_up(FAMILY)
     descriptions = (await async_get_all_descriptions(hass))[DOMAIN]
@@ -839,11 +846,9 @@ async def test_every_field_and_error_is_translated(hass: HomeAssistant, set_up: 
     for name in ("export_csv", "get_usage"):
         assert name in icons["services"]
         for texts in (english, german):
-            fields = descriptions[name]["fields"]
-            inner = [key for field in fields.values() for key in field.get("fields", {})]
-            outer = [key for key, field in fields.items() if "fields" not in field]
-            assert texts["services"][name]["fields"].keys() == {*outer, *inner}
-            assert texts["services"][name].get("sections", {}).keys() == fields.keys() - {*outer}
+            fields, sections = fields_and_sections(descriptions[name]["fields"])
+            assert texts["services"][name]["fields"].keys() == fields
+            assert texts["services"][name].get("sections", {}).keys() == sections
     assert english["exceptions"].keys() == german["exceptions"].keys()
     for key, text in english["exceptions"].items():
         placeholders = {part.split("}")[0] for part in text["message"].split("{")[1:]}
