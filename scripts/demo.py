@@ -500,6 +500,16 @@ async def wait_for_values(demo: Demo) -> list[Entity]:
         await asyncio.sleep(1)
 
 
+async def wait_for_costs(demo: Demo) -> None:
+    """Wait until the Energy dashboard's sensors of costs have a value, or time is up."""
+    deadline = time.monotonic() + VALUES_SECONDS
+    while time.monotonic() < deadline:
+        states = {state["entity_id"]: state["state"] for state in await demo.command("get_states")}
+        if not {states.get(cost, "unknown") for cost in COSTS} & {"unavailable", "unknown"}:
+            return
+        await asyncio.sleep(1)
+
+
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows as text with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -604,6 +614,7 @@ async def show_history(demo: Demo) -> None:
     )
     try:
         await fill_energy_dashboard(demo)
+        await wait_for_costs(demo)
         await demo.post("/api/services/demo_statistics/compile")
         requests = sum(report["requests"] for report in await import_recent_history(demo))
         days, difference = await compare_history(demo, days_ago(VISITORS_PAST))
