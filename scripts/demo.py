@@ -41,8 +41,8 @@ COSTS = {"sensor.haus_am_see_grid_import_today_cost", "sensor.haus_am_see_grid_e
 PRECISION = 0.02
 """Largest difference in kWh between an imported day and the plant's: the portal rounds to 0.01 kWh."""
 DAYS_BY_HOURS = timedelta(days=14)
-VISITORS_PAST = timedelta(days=180)
-"""The part of the past that is imported for a visitor, who does not want to wait for all of it: 7 days by hours."""
+VISITORS_PAST, VISITORS_DAYS_BY_HOURS = timedelta(days=90), timedelta(days=4)
+"""The part of the past that is imported for a visitor, who does not want to wait for all of it."""
 SEED = 1  # the portal simulator's
 RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
 START_SECONDS = 120
@@ -382,9 +382,9 @@ async def import_history(demo: Demo) -> list[dict[str, Any]]:
 
 
 async def import_recent_history(demo: Demo) -> list[dict[str, Any]]:
-    """Let the integration import the last months of a plant's past, and a week by hours. Return its two reports."""
+    """Let the integration import the last months of a plant's past, the last days by hours. Return its two reports."""
     return [
-        await act(demo, "import_history", resolution="hours", start=days_ago(DAYS_BY_HOURS / 2).isoformat()),
+        await act(demo, "import_history", resolution="hours", start=days_ago(VISITORS_DAYS_BY_HOURS).isoformat()),
         await act(demo, "import_history", resolution="days", start=days_ago(VISITORS_PAST).isoformat()),
     ]
 
