@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from custom_components.mtec.export.table import DECIMALS, DELIMITERS
+from custom_components.mtec.export.table import DECIMALS, DELIMITERS, Timestamps
 from custom_components.mtec.export.usage import UsageType
 from custom_components.mtec.portal.auth import Credentials, digest_of
 from custom_components.mtec.portal.client import PORTAL_URL
@@ -80,6 +80,12 @@ def parser() -> argparse.ArgumentParser:
         type=lambda text: "\t" if text == "tab" else text,
         help="what stands between columns (default: ;)",
     )
+    usage.add_argument(
+        "--timestamps",
+        default=Timestamps.ISO.value,
+        choices=[each.value for each in Timestamps],
+        help="with the time zone (iso, the default), or as spreadsheets read them, such as 2026-06-01 00:05",
+    )
     usage.add_argument("--file", type=Path, help="write to this file, replaced only once the new one is complete")
     publishing = add("publish", publish, "Publishes values to MQTT, in the layout of a known tool.", station)
     _add_publishing(publishing)
@@ -97,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
         local=None,
         decimal=".",
         delimiter=";",
+        timestamps=Timestamps.ISO.value,
         file=None,
     )
     return mtec

@@ -7,7 +7,7 @@ from datetime import tzinfo
 from types import ModuleType
 from typing import Final
 
-from custom_components.mtec.export.table import CsvFormat
+from custom_components.mtec.export.table import CsvFormat, Timestamps
 from custom_components.mtec.export.usage import RangeError, RangeProblem, UsageQuery, UsageType, read_usage
 
 from .account import Account
@@ -19,7 +19,7 @@ type Command = Callable[[Account, argparse.Namespace], Awaitable[None]]
 type LocalCommand = Callable[[StandIns, tzinfo, argparse.Namespace], Awaitable[None]]
 
 _RANGE_PROBLEMS: Final[Mapping[RangeProblem, str]] = {
-    RangeProblem.START_MISSING: "Give a start date with --start. Only the type lifetime does without.",
+    RangeProblem.START_MISSING: "Give a start date with --start. Only the type lifetime does not need one.",
     RangeProblem.START_AFTER_END: "The start date is after the end date.",
     RangeProblem.START_IN_FUTURE: "The start date is in the future.",
     RangeProblem.END_BEFORE_STATION: "The station has no usage before {day}.",
@@ -68,7 +68,11 @@ async def show_usage(account: Account, arguments: argparse.Namespace) -> None:
     Raises MisuseError for a range or separators that make no sense, IncompleteError if the portal did not give all.
     """
     try:
-        csv_format = CsvFormat(decimal=arguments.decimal, delimiter=arguments.delimiter)
+        csv_format = CsvFormat(
+            decimal=arguments.decimal,
+            delimiter=arguments.delimiter,
+            timestamps=Timestamps(arguments.timestamps),
+        )
         query = UsageQuery(
             type=UsageType(arguments.type), start=arguments.start, end=arguments.end, today=account.today
         )

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 import contextlib
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 import fcntl
 import ipaddress
 import json
@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import aiohttp
 
+from scripts.demo_automations import BLUEPRINTS, add_automations, check_automations
 from tests.energies import ENERGIES_TODAY, station_entity
 from tests.portal_simulator import HOUSE, plant_of
 from tests.portal_simulator.plants import make_accounts
@@ -42,6 +43,8 @@ COSTS = {"sensor.haus_am_see_grid_import_today_cost", "sensor.haus_am_see_grid_e
 PRECISION = 0.02
 """Largest difference in kWh between an imported day and the plant's: the portal rounds to 0.01 kWh."""
 DAYS_BY_HOURS = timedelta(days=14)
+VISITORS_PAST, VISITORS_DAYS_BY_HOURS = timedelta(days=90), timedelta(days=4)
+"""The part of the past that is imported for a visitor, who does not want to wait for all of it."""
 SEED = 1  # the portal simulator's
 RESTART = 100  # Home Assistant's exit code when somebody asked it to restart
 START_SECONDS = 120
@@ -52,6 +55,18 @@ NEVER_HAVE_VALUES = ("button", "event", "scene")  # their state is when they wer
 
 # The integrations to put into configuration.yaml; others come without being named there.
 CONFIGURED = ("config", "energy", "history", "logbook", "sun")
+CONFIGURATION = """\
+automation: !include automations.yaml
+input_boolean:
+  heating_rod:
+    name: Heating rod
+logger:
+  default: warning
+  logs:
+    haffmpeg: critical
+demo_statistics:
+"""
+"""The rest of configuration.yaml: automations and what they switch, and a log without missing cameras."""
 # Home Assistant cannot start without its voice assistant and cameras, whose packages want a C compiler or a library of
 # the system. Nobody talks to the demo, so empty classes do instead.
 STAND_INS = {
@@ -163,9 +178,15 @@ def write_config(folder: Path, host: str, port: int) -> None:
     """Write Home Assistant's configuration, and what it should believe to have been set up before."""
     storage = folder / ".storage"
     storage.mkdir(parents=True)
-    (folder / "custom_components").symlink_to(CHECKOUT / "custom_components")
-    without_cameras = "logger:\n  default: warning\n  logs:\n    haffmpeg: critical\n"
-    (folder / "configuration.yaml").write_text("".join(f"{name}:\n" for name in CONFIGURED) + without_cameras)
+    components = folder / "custom_components"
+    (components / "demo_statistics").mkdir(parents=True)
+    (components / DOMAIN).symlink_to(CHECKOUT / "custom_components" / DOMAIN)
+    shutil.copy(CHECKOUT / "scripts" / "demo_statistics.py", components / "demo_statistics" / "__init__.py")
+    manifest = {"domain": "demo_statistics", "name": "Demo", "version": "1.0.0", "dependencies": ["recorder"]}
+    (components / "demo_statistics" / "manifest.json").write_text(json.dumps(manifest))
+    shutil.copytree(CHECKOUT / BLUEPRINTS, folder / BLUEPRINTS)
+    (folder / "automations.yaml").write_text("[]\n")
+    (folder / "configuration.yaml").write_text("".join(f"{name}:\n" for name in CONFIGURED) + CONFIGURATION)
 
     def store(key: str, version: int, minor_version: int, data: dict[str, Any]) -> None:
         content = {"version": version, "minor_version": minor_version, "key": key, "data": data}
@@ -371,27 +392,39 @@ async def act(demo: Demo, action: str, **data: Any) -> dict[str, Any]:
 
 async def import_history(demo: Demo) -> list[dict[str, Any]]:
     """Let the integration import all of a plant's past, the last days by hours. Return its two reports."""
-    start = datetime.now(HOUSE.zone).date() - DAYS_BY_HOURS
     return [
-        await act(demo, "import_history", resolution="hours", start=start.isoformat()),
+        await act(demo, "import_history", resolution="hours", start=days_ago(DAYS_BY_HOURS).isoformat()),
         await act(demo, "import_history", resolution="days"),
     ]
 
 
-async def compare_history(demo: Demo) -> tuple[int, float]:
+async def import_recent_history(demo: Demo) -> list[dict[str, Any]]:
+    """Let the integration import the last months of a plant's past, the last days by hours. Return its two reports."""
+    return [
+        await act(demo, "import_history", resolution="hours", start=days_ago(VISITORS_DAYS_BY_HOURS).isoformat()),
+        await act(demo, "import_history", resolution="days", start=days_ago(VISITORS_PAST).isoformat()),
+    ]
+
+
+def days_ago(time: timedelta) -> date:
+    """Return the day that was so long ago at the plant."""
+    return datetime.now(HOUSE.zone).date() - time
+
+
+async def compare_history(demo: Demo, first: date = HOUSE.installed) -> tuple[int, float]:
     """Ask what the Energy dashboard asks. Return how many days it has, and by how many kWh one differs at the most."""
     plant = plant_of(HOUSE, SEED)
     today = datetime.now(HOUSE.zone).date()
     found = await demo.command(
         "recorder/statistics_during_period",
-        start_time=plant.day_start(HOUSE.installed).isoformat(),
+        start_time=plant.day_start(first).isoformat(),
         end_time=plant.day_start(today).isoformat(),
         statistic_ids=list(IMPORTED),
         period="day",
         types=["change"],
         units={"energy": "kWh"},
     )
-    wanted = [HOUSE.installed + timedelta(days=number) for number in range((today - HOUSE.installed).days)]
+    wanted = [first + timedelta(days=number) for number in range((today - first).days)]
     differences = [0.0]
     for sensor, part in IMPORTED.items():
         changes = {
@@ -410,13 +443,14 @@ async def demo_house(
     port: int = 0,
     simulator_options: Sequence[str] = (),
     environment: Mapping[str, str] = EMPTY,
+    generation: str = "both",
 ) -> AsyncIterator[Demo]:
-    """Everything started and set up, and ended when left. Should Home Assistant end by itself, so does the block."""
+    """Everything started and set up, and ended when left. If Home Assistant ends on its own, so does the block."""
     config, log = folder / "config", folder / LOG
     port = free_port(port)
     write_config(config, host, port)
     async with (
-        simulator(folder, "portal", *simulator_options) as portal,
+        simulator(folder, "portal", "--generation", generation, *simulator_options) as portal,
         simulator(folder, "inverter", "--plant", "house", *simulator_options) as inverter,
         aiohttp.ClientSession() as session,
         asyncio.TaskGroup() as background,
@@ -481,6 +515,16 @@ async def wait_for_values(demo: Demo) -> list[Entity]:
         is_complete = not unread(entities) and all(entity.state is not None for entity in entities)
         if is_complete or time.monotonic() > deadline:
             return entities
+        await asyncio.sleep(1)
+
+
+async def wait_for_costs(demo: Demo) -> None:
+    """Wait until the Energy dashboard's sensors of costs have a value, or time is up."""
+    deadline = time.monotonic() + VALUES_SECONDS
+    while time.monotonic() < deadline:
+        states = {state["entity_id"]: state["state"] for state in await demo.command("get_states")}
+        if not {states.get(cost, "unknown") for cost in COSTS} & {"unavailable", "unknown"}:
+            return
         await asyncio.sleep(1)
 
 
@@ -554,10 +598,10 @@ def missing(entries: Sequence[dict[str, Any]], entities: Sequence[Entity]) -> It
         yield "There is no account"
 
 
-async def check(*, history: bool) -> None:
+async def check(*, history: bool, generation: str) -> None:
     """Start everything, see that all is well, and end it."""
     with state_folder("check") as folder:
-        async with demo_house(folder, account=False) as demo:
+        async with demo_house(folder, account=False, generation=generation) as demo:
             errors = await add_account(demo, "not this one")
             found = [] if errors == ["invalid_auth"] else [f"The set-up dialog says {errors} to a wrong password"]
             await add_inverter(demo)
@@ -565,6 +609,7 @@ async def check(*, history: bool) -> None:
             entities = await wait_for_values(demo)
             entries = await demo.command("config_entries/get", domain=DOMAIN)
             version = (await demo.get("/api/config"))["version"]
+            found += await check_automations(demo)
             found += await check_export(demo, folder / "config")
             found += await check_history(demo) if history else []
         heading = ("Device", "Entity", "Name", "State", "Unit")
@@ -582,48 +627,62 @@ async def check(*, history: bool) -> None:
 async def show_history(demo: Demo) -> None:
     """Fill the Energy dashboard with a plant's past."""
     print(
-        f"\nThe history of {STATION} is being imported; the Energy dashboard shows it in about ten minutes.", flush=True
+        f"\nThe last months of {STATION} are being imported; the Energy dashboard shows them in about two minutes.",
+        flush=True,
     )
     try:
         await fill_energy_dashboard(demo)
-        requests = sum(report["requests"] for report in await import_history(demo))
-        days, difference = await compare_history(demo)
+        await wait_for_costs(demo)
+        await demo.post("/api/services/demo_statistics/compile")
+        requests = sum(report["requests"] for report in await import_recent_history(demo))
+        days, difference = await compare_history(demo, days_ago(VISITORS_PAST))
     except DemoError:
-        # The visitor has restarted Home Assistant, and the integration goes on by itself.
+        # The visitor has restarted Home Assistant, and the integration goes on automatically.
         return
     print(
-        f"It is imported, with {requests} requests to the portal: {days} days, none of which differs from the"
+        f"They are imported, with {requests} requests to the portal: {days} days, none of which differs from the"
         f" plant's energies by more than {difference:.3f} kWh.",
         flush=True,
     )
 
 
-async def visit(host: str, port: int, *, account: bool) -> None:
-    """Start everything and leave it running until interrupted."""
-    with state_folder("visit") as folder:
-        print("Starting Home Assistant, this takes half a minute ...", flush=True)
-        async with demo_house(folder, account=account, host=host, port=port) as demo:
-            if not demo.home.endswith(f":{port}"):
-                print(f"Port {port} is taken, so another one is used.")
-            print(
-                f"\nHome Assistant    {demo.home}"
-                f"\nUser, password    {USER}, {PASSWORD}"
-                f"\nThis integration  {demo.home}/config/integrations/integration/{DOMAIN}"
-                f"\nEnergy            {demo.home}/energy"
-                f"\nPortal simulator  {demo.portal}"
-                f"\nInverter          {demo.inverter}, the house's, in the network: read every ten seconds"
-            )
-            if not account:
-                accounts = [(each.email, each.password, each.about) for each in make_accounts().values()]
+async def visit(host: str, port: int, *, account: bool, generation: str) -> None:
+    """Start everything and leave it running until interrupted. Then say that it has ended, and what with it."""
+    stopped = ""
+    try:
+        with state_folder("visit") as folder:
+            print("Starting Home Assistant, this takes half a minute ...", flush=True)
+            async with demo_house(folder, account=account, host=host, port=port, generation=generation) as demo:
+                if not demo.home.endswith(f":{port}"):
+                    print(f"Port {port} is taken, so another one is used.")
                 print(
-                    f"\nTo try the set-up dialog open {demo.home}/config/integrations/dashboard/add?domain={DOMAIN},"
-                    f'\nopen its section "Portal address" and enter {demo.portal} there.'
-                    f"\n\n{table([('E-mail', 'Password', 'Plants'), *accounts])}"
+                    f"\nHome Assistant    {demo.home}"
+                    f"\nUser, password    {USER}, {PASSWORD}"
+                    f"\nThis integration  {demo.home}/config/integrations/integration/{DOMAIN}"
+                    f"\nEnergy            {demo.home}/energy"
+                    f"\nAutomations       {demo.home}/config/automation/dashboard"
+                    f"\nPortal simulator  {demo.portal}"
+                    f"\nInverter          {demo.inverter}, the house's, in the network: read every ten seconds"
                 )
-            print("\nCtrl-C ends both.", flush=True)
-            if account:
-                await show_history(demo)
-            await asyncio.Event().wait()
+                if not account:
+                    accounts = [(each.email, each.password, each.about) for each in make_accounts().values()]
+                    print(
+                        f"\nTo try the set-up dialog open {demo.home}/config/integrations/dashboard/add"
+                        f"?domain={DOMAIN},"
+                        f'\nopen its section "Portal address" and enter {demo.portal} there.'
+                        f"\n\n{table([('E-mail', 'Password', 'Plants'), *accounts])}"
+                    )
+                print("\nCtrl-C ends both.", flush=True)
+                if account:
+                    await wait_for_values(demo)
+                    await add_automations(demo)
+                    stopped = f" The import of the history of {STATION} was stopped."
+                    await show_history(demo)
+                    stopped = ""
+                await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        print(f"\nHome Assistant and the simulators have ended.{stopped}", flush=True)
+        raise
 
 
 async def main() -> int:
@@ -638,6 +697,9 @@ async def main() -> int:
     parser.add_argument(
         "--history", action="store_true", help="with --check: import a plant's past, too, which takes ten minutes"
     )
+    parser.add_argument(
+        "--portal-generation", choices=("1", "2", "both"), default="both", help="the generation that the portal speaks"
+    )
     parser.add_argument("--port", type=int, default=8123, help="Home Assistant's port (another one if it is taken)")
     parser.add_argument(
         "--host",
@@ -647,9 +709,14 @@ async def main() -> int:
     )
     arguments = parser.parse_args()
     work = (
-        check(history=arguments.history)
+        check(history=arguments.history, generation=arguments.portal_generation)
         if arguments.check
-        else visit(str(arguments.host), arguments.port, account=not arguments.empty)
+        else visit(
+            str(arguments.host),
+            arguments.port,
+            account=not arguments.empty,
+            generation=arguments.portal_generation,
+        )
     )
     return await exit_code(work, when_interrupted=130 if arguments.check else 0)
 

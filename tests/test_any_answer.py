@@ -431,7 +431,7 @@ def test_no_secret_in_broken_answers(bench: Bench, caplog: pytest.LogCaptureFixt
     ],
 )
 def test_no_secret_is_taken_for_a_code(bench: Bench, generation: int, secret: str, prefix: str) -> None:
-    """Each looks like a code, and is the user's name, or a part of the digest or of a token, old or new."""
+    """Each looks like a code, and is the user's name, or a part of the hash or of a token, old or new."""
     credentials = Credentials("family2024@example.com", "8675309186753091aldab0815ffff930")
     bench.portal.login = lambda _: web.json_response(
         {"code": "1000000", "data": {"token": "tok-12345678"}}, headers={"token": "xx93031117"}

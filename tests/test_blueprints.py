@@ -211,6 +211,25 @@ async def test_surplus_power(home: Home, set_up: SetUp, automate: Automate) -> N
 
 @GENERATION1
 @pytest.mark.usefixtures("load")
+async def test_surplus_power_without_a_battery(home: Home, set_up: SetUp, automate: Automate) -> None:
+    """What is drawn switches it off, though no battery was chosen."""
+    await set_up(FAMILY)
+    await automate("surplus_power", grid_power=GRID_POWER, load=LOAD, on_after=0, off_after=0)
+    like = home.hass.states.get(GRID_POWER)
+    assert like is not None
+    for power, expected in (("-3000", STATE_ON), ("50", STATE_ON), ("500", STATE_OFF)):
+        _set(home, like, power)
+        for _ in range(2):
+            await settle()
+            home.freezer.tick(1)
+            async_fire_time_changed(home.hass)
+        await settle()
+        assert home.value(LOAD) == expected, power
+    assert home.said("Template error") == 0
+
+
+@GENERATION1
+@pytest.mark.usefixtures("load")
 @pytest.mark.parametrize("now", [datetime.fromisoformat("2026-06-15T12:00:30Z")])
 async def test_surplus_power_that_is_not_known(home: Home, set_up: SetUp, automate: Automate) -> None:
     """It needs no battery. Half an hour after the last value it is switched off; a surplus too small does nothing."""

@@ -151,6 +151,9 @@ async def test_usage(run: Run, tmp_path: Path, type_: str) -> None:
     assert file.read_text(encoding="utf-8") == out
     _, tabs, _ = await run(*words, "--delimiter", "tab")
     assert tabs == out.replace(",", ".").replace(";", "\t")
+    _, spreadsheet, _ = await run(*words, "--decimal", ",", "--timestamps", "spreadsheet")
+    moments = [row["timestamp"][:16].replace("T", " ") for row in rows] if type_ == "day" else []
+    assert [line.split(";")[0] for line in spreadsheet.splitlines()[1:]] == (moments or [row["date"] for row in rows])
 
 
 async def test_days_without_data_are_said_and_end_with_3(run: Run) -> None:

@@ -16,8 +16,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_socket import socket_allow_hosts
 
-from custom_components.mtec.config_flow import CONF_ALLOW_HTTP
+from custom_components.mtec.config_flow import CONF_ALLOW_HTTP, SECTION_PORTAL
 from custom_components.mtec.const import CONF_DIGEST, CONF_GENERATION, CONF_IGNORED_STATIONS, DOMAIN
+from custom_components.mtec.errors import ADDRESS_ERRORS
 from custom_components.mtec.portal_client import async_rate_limiter
 from tests.conftest import FAMILY, GENERATION1, NOON, VILLAGE, SetUp
 from tests.dialogs import Loads, choose, sign_in, submit
@@ -28,13 +29,20 @@ DIGEST = "0571749e2ac330a7455809c6b0e7af90"
 """The md5 of the family's password."""
 
 
+def is_portal_open(form: ConfigFlowResult) -> bool:
+    """Return whether the section with the portal's address is open."""
+    assert form["data_schema"] is not None
+    collapsed: bool = form["data_schema"].schema[SECTION_PORTAL].options["collapsed"]
+    return not collapsed
+
+
 async def test_account(hass: HomeAssistant, simulator: PortalSimulator, generation: int) -> None:
     result = await sign_in(hass, simulator.url + "/", email=" Family@example.com ")
     await hass.async_block_till_done(wait_background_tasks=True)
 
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "Haus am See"
-    # The password is not stored, only the digest the portal asks for.
+    # The password is not stored, only the hash the portal asks for.
     assert result["data"] == {
         CONF_URL: simulator.url,
         CONF_EMAIL: "Family@example.com",
@@ -57,7 +65,7 @@ async def test_demo_account(hass: HomeAssistant, simulator: PortalSimulator, gen
 async def test_address_without_scheme_is_https(hass: HomeAssistant, simulator: PortalSimulator) -> None:
     """The simulator speaks no TLS, so the connection fails, as it would to a portal with a broken certificate."""
     result = await sign_in(hass, simulator.url.removeprefix("http://"))
-    assert result["errors"] == {"base": "cannot_connect"}
+    assert result["errors"] == {SECTION_PORTAL: "cannot_connect"}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +75,8 @@ async def test_address_without_scheme_is_https(hass: HomeAssistant, simulator: P
         ("nobody@example.com", "sunshine", "", "invalid_auth"),
         ("empty@example.com", "nothing", "", "no_stations"),
         (FAMILY, "sunshine", "ftp://portal", "invalid_url"),
+        (FAMILY, "sunshine", "foo bar", "invalid_url"),
+        (FAMILY, "sunshine", "https://foo,bar", "invalid_url"),
         (FAMILY, "sunshine", "https://", "invalid_url"),
         (FAMILY, "sunshine", "http://portal:port", "invalid_url"),
         (FAMILY, "sunshine", "http://127.0.0.1:1", "cannot_connect"),
@@ -78,7 +88,8 @@ async def test_what_can_be_wrong(
     """Each mistake has its own message, and the same dialog goes on once it is mended."""
     result = await sign_in(hass, path or simulator.url, email=email, password=password)
     assert result["type"] is FlowResultType.FORM
-    assert result["errors"] == {"base": error}
+    assert result["errors"] == {SECTION_PORTAL if error in ADDRESS_ERRORS else "base": error}
+    assert is_portal_open(result) is (error in ADDRESS_ERRORS)
 
     result = await submit(hass, result, **{CONF_EMAIL: FAMILY, CONF_PASSWORD: "sunshine", CONF_URL: simulator.url})
     assert result["type"] is FlowResultType.CREATE_ENTRY
@@ -95,7 +106,8 @@ async def test_what_can_be_wrong(
 async def test_what_can_be_wrong_with_a_portal(hass: HomeAssistant, answer: Any, error: str) -> None:
     async with odd_portal(lambda _: answer) as portal:
         result = await sign_in(hass, portal.url)
-    assert result["errors"] == {"base": error}
+    assert list((result["errors"] or {}).values()) == [error]
+    assert is_portal_open(result) is (error == "invalid_response")
 
 
 # Addresses
@@ -134,7 +146,8 @@ async def test_unencrypted_address_needs_consent(
     simulator.requests.clear()
     for consent in ({}, {CONF_ALLOW_HTTP: False}):
         form = await submit(hass, form, **fields, **consent, **{CONF_URL: url})
-        assert form["errors"] == {"base": "insecure_url"}
+        assert form["errors"] == {SECTION_PORTAL: "insecure_url"}
+        assert is_portal_open(form)
     assert simulator.requests == []
 
     result = await submit(hass, form, **fields, **{CONF_URL: url, CONF_ALLOW_HTTP: True})
@@ -163,14 +176,14 @@ async def test_unencrypted_address_needs_consent(
     ],
 )
 async def test_only_this_machine_needs_no_encryption(hass: HomeAssistant, url: str, error: str) -> None:
-    assert (await sign_in(hass, url))["errors"] == {"base": error}
+    assert (await sign_in(hass, url))["errors"] == {SECTION_PORTAL: error}
 
 
 @pytest.mark.parametrize("url", ["http://127.3.2.1:1", "http://[::1]:1"])
 async def test_this_machine_has_more_addresses(hass: HomeAssistant, url: str) -> None:
     """The next test may connect to none but 127.0.0.1 again."""
     socket_allow_hosts(["127.0.0.1", "127.3.2.1", "::1"], allow_unix_socket=True)
-    assert (await sign_in(hass, url))["errors"] == {"base": "cannot_connect"}
+    assert (await sign_in(hass, url))["errors"] == {SECTION_PORTAL: "cannot_connect"}
 
 
 @pytest.mark.usefixtures("portal_example")
@@ -214,7 +227,7 @@ async def test_demo_account_twice(hass: HomeAssistant, simulator: PortalSimulato
 
 async def test_demo_account_of_no_portal(hass: HomeAssistant) -> None:
     result = await submit(hass, await choose(hass, "demo"), **{CONF_URL: "http://127.0.0.1:1"})
-    assert result["errors"] == {"base": "cannot_connect"}
+    assert result["errors"] == {SECTION_PORTAL: "cannot_connect"}
 
 
 async def test_changed_password(
@@ -232,7 +245,9 @@ async def test_changed_password(
     [flow] = hass.config_entries.flow.async_progress()
     assert flow["step_id"] == "reauth_confirm"
     result = await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_PASSWORD: "sunshine"})
-    assert result["errors"] == {"base": "invalid_auth"}
+    assert result["errors"] == {"base": "invalid_password"}
+    assert result["data_schema"] is not None
+    assert [str(key) for key in result["data_schema"].schema] == [CONF_PASSWORD]
     result = await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_PASSWORD: "moonlight"})
     await hass.async_block_till_done(wait_background_tasks=True)
 
@@ -271,7 +286,8 @@ async def test_reconfigure_with_another_password_and_address(
         portal.accounts[FAMILY].password = "moonlight"
         form = await entry.start_reconfigure_flow(hass)
         form = await submit(hass, form, **{CONF_PASSWORD: "sunshine", CONF_URL: portal.url})
-        assert form["errors"] == {"base": "invalid_auth"}
+        assert form["errors"] == {"base": "invalid_password"}
+        assert not is_portal_open(form)
         result = await submit(hass, form, **{CONF_PASSWORD: "moonlight", CONF_URL: portal.url})
         await hass.async_block_till_done(wait_background_tasks=True)
 

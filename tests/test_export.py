@@ -173,6 +173,46 @@ async def test_separators(hass: HomeAssistant, set_up: SetUp, call: Call, decima
     agree(list(rows[0]), rows, EXPECTED["month"](HOUSE, date(2026, 6, 1), date(2026, 6, 3)))
 
 
+async def test_separators_by_name(hass: HomeAssistant, set_up: SetUp, call: Call) -> None:
+    """As the action offers them."""
+    await set_up(FAMILY)
+    month = {"type": "month", "start": "2026-06-01", "end": "2026-06-03"}
+    plain = (await call("export_csv", **month))["csv"]
+    for name, character in (("semicolon", ";"), ("comma", ","), ("tab", "\t"), ("pipe", "|")):
+        response = await call("export_csv", **month, decimal="point", delimiter=name)
+        assert response["csv"] == plain.replace(";", character)
+    response = await call("export_csv", **month, decimal="comma", delimiter="tab")
+    assert response["csv"] == plain.replace(".", ",").replace(";", "\t")
+    await fails(call, "same_separators", **month, decimal="comma", delimiter="comma")
+
+
+async def test_timestamps_that_spreadsheets_read(hass: HomeAssistant, set_up: SetUp, call: Call) -> None:
+    await set_up(FAMILY)
+    day = {"type": "day", "start": "2026-06-01", "end": "2026-06-01"}
+    lines = (await call("export_csv", **day, timestamps="spreadsheet"))["csv"].splitlines()
+    assert [line.split(";")[0] for line in lines[:3]] == ["timestamp", "2026-06-01 00:00", "2026-06-01 00:05"]
+    iso = (await call("export_csv", **day))["csv"].splitlines()
+    assert [line.split(";")[0] for line in iso[:3]] == [
+        "timestamp",
+        "2026-06-01T00:00:00+02:00",
+        "2026-06-01T00:05:00+02:00",
+    ]
+    assert [line.split(";")[1:] for line in lines] == [line.split(";")[1:] for line in iso]
+    month = {"type": "month", "start": "2026-06-01", "end": "2026-06-02"}
+    text = (await call("export_csv", **month, timestamps="spreadsheet"))["csv"]
+    assert text == (await call("export_csv", **month))["csv"]
+
+
+async def test_only_stations_are_offered(hass: HomeAssistant, set_up: SetUp) -> None:
+    await set_up()
+    descriptions = (await async_get_all_descriptions(hass))[DOMAIN]
+    for action in ("export_csv", "get_usage", "import_history"):
+        [wanted] = descriptions[action]["fields"]["device"]["selector"]["device"]["filter"]
+        assert wanted["integration"] == DOMAIN
+        offered = {device.name for device in dr.async_get(hass).devices if device.model == wanted["model"]}
+        assert offered == {HOUSE.name, BARN.name, FARM.name}
+
+
 @BOTH_GENERATIONS
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 6, 14), 24), (date(2026, 3, 29), 23), (date(2025, 10, 26), 25)])
 async def test_summary_is_that_of_the_local_day(
@@ -334,7 +374,7 @@ async def test_file_by_name_is_below_the_configuration(hass: HomeAssistant, set_
 
 async def test_file_where_home_assistant_allows_it(hass: HomeAssistant, set_up: SetUp, call: Call, media: Path) -> None:
     await set_up(FAMILY)
-    for name in ("usage.csv", "archive/usage.CSV", "archive/../usage.csv"):
+    for name in ("usage.csv", "archive/usage.CSV", "archive/../usage.csv", "console.csv", "com10 & NUL's, 100 %.csv"):
         response = await call("export_csv", filename=str(media / name), **LIFE)
         assert response["path"] == str((media / name).resolve())
         assert (media / name).read_text(encoding="utf-8").count("\n") == 5
@@ -352,8 +392,17 @@ async def test_action_without_a_response(hass: HomeAssistant, set_up: SetUp, med
 BAD_FILES = [
     ("../usage.csv", "bad_filename"),
     ("folder/usage.csv", "bad_filename"),
-    ("..\\usage.csv", "bad_filename"),
-    ("C:\\usage.csv", "bad_filename"),
+    ("..\\usage.csv", "name_not_portable"),
+    ("C:\\usage.csv", "name_not_portable"),
+    ("C:usage.csv", "name_not_portable"),
+    ("con.csv", "name_not_portable"),
+    ("NUL.2026.csv", "name_not_portable"),
+    ("Com1 .csv", "name_not_portable"),
+    ("LPT9.csv", "name_not_portable"),
+    *((f"us{character}age.csv", "name_not_portable") for character in '<>:"|?*\\'),
+    ("usage.csv ", "bad_filename"),
+    ("usage.csv.", "bad_filename"),
+    ("us\x1fage.csv", "bad_filename"),
     ("usage.csv/", "bad_filename"),
     ("", "bad_filename"),
     (".", "bad_filename"),
@@ -366,6 +415,8 @@ BAD_FILES = [
     (f"{'ü' * 120}.csv", "bad_filename"),
     ("{media}/us\0age.csv", "bad_filename"),
     ("{media}/usage.txt", "bad_filename"),
+    ("{media}/aux.csv", "name_not_portable"),
+    ("{media}/12:30.csv", "name_not_portable"),
     ("/etc/usage.csv", "path_not_allowed"),
     ("{media}/../usage.csv", "path_not_allowed"),
     ("{media}/../media2/usage.csv", "path_not_allowed"),
@@ -637,33 +688,67 @@ async def test_polling_goes_first(
 
 
 @pytest.mark.parametrize(
-    ("language", "message"), [("en", "Usage of Haus am See"), ("de", "Verbrauchsdaten von Haus am See")]
+    ("language", "message", "result"),
+    [
+        ("en", "Export of Haus am See: ", "Export of Haus am See: {path}, {rows} rows"),
+        ("de", "Export von Haus am See: ", "Export von Haus am See: {path}, {rows} Zeilen"),
+    ],
 )
+@pytest.mark.parametrize("to_file", [True, False])
 async def test_progress_is_shown(
     hass: HomeAssistant,
     simulator: PortalSimulator,
     set_up: SetUp,
     call: Call,
     monkeypatch: pytest.MonkeyPatch,
+    media: Path,
     language: str,
     message: str,
+    result: str,
+    to_file: bool,
 ) -> None:
+    """With a file it ends as a line that says where it is."""
     hass.config.language = language
     await set_up(FAMILY)
     monkeypatch.setattr(progress_module, "SHOW_AFTER", 0.02)
     simulator.delay = 0.002
-    export = hass.async_create_task(call("export_csv", type="day", start="2026-05-01"))
+    path = media / "usage.csv"
+    file = {"filename": str(path)} if to_file else {}
+    export = hass.async_create_task(call("export_csv", type="day", start="2026-05-01", **file))
     notifications = _async_get_or_create_notifications(hass)
     seen = []
     while not export.done():
         seen += [each["message"] for each in notifications.values()]
         await asyncio.sleep(0.001)
     assert len(set(seen)) > 5
-    assert all(text.startswith(message) and text.endswith(" %") for text in seen)
+    assert all(text.startswith(message) for text in seen)
+    seen = [text for text in seen if text.endswith(" %")]
     percents = [int(text.split()[-2]) for text in seen]
     assert percents == sorted(percents)
-    assert not notifications
+    rows = (await export)["rows"]
+    left = [each["message"] for each in notifications.values()]
+    assert left == ([result.format(path=path, rows=rows)] if to_file else [])
+
+
+async def test_export_that_fails_leaves_no_notification(
+    hass: HomeAssistant,
+    simulator: PortalSimulator,
+    set_up: SetUp,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    media: Path,
+) -> None:
+    entry = await set_up(FAMILY)
+    monkeypatch.setattr(progress_module, "SHOW_AFTER", 0.02)
+    simulator.delay = 0.002
+    filename = str(media / "usage.csv")
+    export = hass.async_create_task(fails(call, "export_cancelled", type="day", start="2025-01-01", filename=filename))
+    notifications = _async_get_or_create_notifications(hass)
+    while not notifications:
+        await asyncio.sleep(0.001)
+    await hass.config_entries.async_unload(entry.entry_id)
     await export
+    assert not notifications
 
 
 async def test_short_exports_show_nothing(hass: HomeAssistant, set_up: SetUp, call: Call) -> None:
@@ -742,6 +827,13 @@ async def test_rows_are_formatted_outside_of_the_event_loop(
 # What people read
 
 
+def fields_and_sections(described: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Return the names of an action's fields, those in sections too, and of its sections."""
+    sections = {name for name, field in described.items() if "fields" in field}
+    inner = {name for section in sections for name in described[section]["fields"]}
+    return inner | (described.keys() - sections), sections
+
+
 async def test_every_field_and_error_is_translated(hass: HomeAssistant, set_up: SetUp) -> None:
     await set_up(FAMILY)
     descriptions = (await async_get_all_descriptions(hass))[DOMAIN]
@@ -754,7 +846,9 @@ async def test_every_field_and_error_is_translated(hass: HomeAssistant, set_up: 
     for name in ("export_csv", "get_usage"):
         assert name in icons["services"]
         for texts in (english, german):
-            assert texts["services"][name]["fields"].keys() == descriptions[name]["fields"].keys()
+            fields, sections = fields_and_sections(descriptions[name]["fields"])
+            assert texts["services"][name]["fields"].keys() == fields
+            assert texts["services"][name].get("sections", {}).keys() == sections
     assert english["exceptions"].keys() == german["exceptions"].keys()
     for key, text in english["exceptions"].items():
         placeholders = {part.split("}")[0] for part in text["message"].split("{")[1:]}

@@ -321,18 +321,27 @@ async def test_host_is_stored_as_it_is_compared(hass: HomeAssistant, inverter: I
 # Failures
 
 
+def is_advanced_open(form: ConfigFlowResult) -> bool:
+    """Return whether the section Advanced is open."""
+    assert form["data_schema"] is not None
+    collapsed: bool = form["data_schema"].schema[SECTION_ADVANCED].options["collapsed"]
+    return not collapsed
+
+
 @pytest.mark.parametrize(
     "host", ["", " ", "http://192.168.1.50", "192.168.1.50:502", "192.168.1", "inverter/1", "-a", "[::1"]
 )
 async def test_bad_host(hass: HomeAssistant, host: str) -> None:
     result = await search(hass, {CONF_HOST: host, SECTION_ADVANCED: {}})
-    assert result["errors"] == {"base": "invalid_host"}
+    assert result["errors"] == {CONF_HOST: "invalid_host"}
+    assert not is_advanced_open(result)
 
 
 async def test_nothing_answers_there(hass: HomeAssistant, inverter: InverterSimulator) -> None:
     """The same dialog goes on once it is mended."""
     form = await search(hass, {CONF_HOST: "127.0.0.1", SECTION_ADVANCED: {CONF_PORT: free_port()}})
     assert form["errors"] == {"base": "no_answer"}
+    assert is_advanced_open(form)
     form = await hass.config_entries.flow.async_configure(form["flow_id"], address(inverter))
     assert form["step_id"] == "inverter_confirm"
 
@@ -386,7 +395,8 @@ async def test_another_integration_uses_the_address_with_other_settings(
         if is_connected:
             await unit.read_holding_registers(10000, 8)
         form = await search(hass, address(inverter))
-        assert form["errors"] == {"base": "address_in_use"}
+        assert form["errors"] == {SECTION_ADVANCED: "address_in_use"}
+        assert is_advanced_open(form)
     form = await hass.config_entries.flow.async_configure(form["flow_id"], address(inverter))
     assert form["step_id"] == "inverter_confirm"
 
@@ -544,7 +554,7 @@ async def test_add_an_inverter_of_another_home(hass: HomeAssistant, inverter: In
 async def test_failures_when_an_inverter_is_added(hass: HomeAssistant, inverter: InverterSimulator) -> None:
     entry = await set_up_inverter(hass, inverter)
     form = await add(hass, entry, {CONF_HOST: "http://inverter", SECTION_ADVANCED: {}})
-    assert form["errors"] == {"base": "invalid_host"}
+    assert form["errors"] == {CONF_HOST: "invalid_host"}
     async with InverterSimulator(BARN, now=NOON) as other:
         other.faults.add("occupied")
         form = await hass.config_entries.subentries.async_configure(form["flow_id"], address(other))
@@ -576,7 +586,7 @@ async def test_move_an_inverter(hass: HomeAssistant, inverter: InverterSimulator
         assert form["errors"] == {"base": "other_inverter"}
         assert subentry.data == stored(inverter)
         form = await submit_change(hass, form, **{CONF_HOST: "a/b"})
-        assert form["errors"] == {"base": "invalid_host"}
+        assert form["errors"] == {CONF_HOST: "invalid_host"}
         result = await submit_change(hass, form, **address(moved))
         assert result["reason"] == "reconfigure_successful"
     changes = {

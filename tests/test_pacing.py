@@ -21,6 +21,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from cli import app as cli_app
 from custom_components.mtec.account import Account
 from custom_components.mtec.portal import Client, Connection, Credentials, RateLimiter, digest_of
+from custom_components.mtec.portal.login_budget import LoginBudget
 from custom_components.mtec.portal.rate_limiter import (
     BACKGROUND_REQUESTS_A_MINUTE,
     BURST,
@@ -482,6 +483,46 @@ async def test_never_more_than_ten_logins_an_hour(
         freezer.tick(30)
     assert 1 < most_in(simulator.requests, 3600, is_login) <= 10
     assert _refused_in_a_row([call for call in simulator.requests if call.status == 200 and call.code]) <= 3
+
+
+async def test_pause_says_why(
+    http: aiohttp.ClientSession, simulator: PortalSimulator, freezer: FrozenDateTimeFactory
+) -> None:
+    """A refused password is not too many logins, nor is a portal that does not answer."""
+    client = _family(http, simulator, RateLimiter(0))
+
+    async def said() -> str:
+        with pytest.raises(BusyError) as caught:
+            await client.station_reading(HOUSE.station_id)
+        assert len(simulator.requests) == count
+        return str(caught.value)
+
+    await client.stations()
+    simulator.expire_tokens()
+    simulator.accounts[FAMILY].password = "moonlight"
+    with pytest.raises(BusyError):
+        await client.station_reading(HOUSE.station_id)
+    count = len(simulator.requests)
+    assert "refused the password" in await said()
+
+    simulator.accounts[FAMILY].password = "sunshine"
+    freezer.tick(120)
+    await client.station_reading(HOUSE.station_id)
+    simulator.expire_tokens()
+    simulator.faults.add("null_nodes")
+    freezer.tick(7200)
+    with pytest.raises(SourceError):
+        await client.station_reading(HOUSE.station_id)
+    count = len(simulator.requests)
+    assert "no usable answer" in await said()
+
+
+def test_too_many_logins_are_said() -> None:
+    budget = LoginBudget()
+    for _ in range(10):
+        budget.spend("", asked=True)
+    with pytest.raises(BusyError, match="too often"):
+        budget.spend("", asked=True)
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -266,7 +266,7 @@ def test_errors_of_dialogs_are_translated() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_silent_portal_promises_what_holds_whether_or_not_gaps_are_filled_by_themselves(language: str) -> None:
+def test_silent_portal_promises_what_holds_whether_or_not_gaps_are_filled_automatically(language: str) -> None:
     """Who turned that off is told how to do it by hand, in the words of the menu."""
     texts = _json(TRANSLATIONS / f"{language}.json")
     by_hand = texts["options"]["step"]["init"]["menu_options"]["import_history"]
@@ -343,6 +343,8 @@ def test_actions_are_documented() -> None:
         assert translated["description"]
         fields = dict(_fields(service.get("fields", {})))
         assert translated.get("fields", {}).keys() == fields.keys(), name
+        sections = {key for key, field in service.get("fields", {}).items() if "fields" in field}
+        assert translated.get("sections", {}).keys() == sections, name
         for field, description in fields.items():
             assert translated["fields"][field]["name"]
             assert translated["fields"][field]["description"]

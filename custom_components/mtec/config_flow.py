@@ -22,6 +22,7 @@ from homeassistant.helpers.selector import (
     TextSelectorConfig,
     TextSelectorType,
 )
+from homeassistant.util.network import is_host_valid
 import voluptuous as vol
 from yarl import URL
 
@@ -31,7 +32,8 @@ from .const import (
     DOMAIN,
     SUBENTRY_INVERTER,
 )
-from .errors import error_key
+from .errors import ADDRESS_ERRORS, error_key
+from .forms import with_open_section
 from .home import MtecConfigEntry
 from .inverter_flow import InverterFlow, InverterSubentryFlow
 from .inverter_search import inverters_in_network
@@ -185,11 +187,16 @@ class MtecConfigFlow(InverterFlow, domain=DOMAIN):
     def _async_show(
         self, step: str, schema: vol.Schema, user_input: dict[str, Any] | None, error: str | None, email: str = ""
     ) -> ConfigFlowResult:
-        """Show a form with the previous input and its error."""
+        """Show a form with the previous input and its error. An error of the portal's address opens its section."""
+        field = "base"
+        if error in ADDRESS_ERRORS and SECTION_PORTAL in schema.schema:
+            field, schema = SECTION_PORTAL, with_open_section(schema, SECTION_PORTAL)
+        if error == "invalid_auth" and CONF_PASSWORD in schema.schema and CONF_EMAIL not in schema.schema:
+            error = "invalid_password"
         return self.async_show_form(
             step_id=step,
             data_schema=self.add_suggested_values_to_schema(schema, user_input),
-            errors=None if error is None else {"base": error},
+            errors=None if error is None else {field: error},
             description_placeholders={"email": email},
         )
 
@@ -248,7 +255,8 @@ def _portal_url(typed: str) -> str | None:
     typed = typed.strip()
     try:
         url = URL(typed if "://" in typed else f"https://{typed}").origin()
-        if url.scheme not in {"http", "https"} or not (host := (url.host or "").removesuffix(".")):
+        host = (url.host or "").removesuffix(".")
+        if url.scheme not in {"http", "https"} or not is_host_valid(url.raw_host or ""):
             return None
         # A trailing dot only changes how the name is resolved.
         return str(url.with_host(host) if host != url.host else url)

@@ -10,7 +10,7 @@ LOGGER: Final = logging.getLogger(__package__)
 MANUFACTURER: Final = "M-TEC"
 
 CONF_DIGEST: Final = "digest"
-"""The MD5 digest of the password in hexadecimal. The portal does not need the password itself."""
+"""The MD5 hash of the password in hexadecimal. The portal does not need the password itself."""
 
 CONF_GENERATION: Final = "generation"
 """The version of the portal's API: 1 or 2."""
@@ -19,7 +19,7 @@ CONF_IGNORED_STATIONS: Final = "ignored_stations"
 """The stations that the user does not want to follow: names by id."""
 
 CONF_FILL_GAPS: Final = "fill_gaps"
-"""Whether gaps in the statistics are filled by themselves; they are if the person did not choose."""
+"""Whether gaps in the statistics are filled automatically; they are if the person did not choose."""
 
 SHORTEST_POLL_INTERVAL: Final = timedelta(seconds=30)
 LONGEST_POLL_INTERVAL: Final = timedelta(hours=1)

@@ -35,6 +35,9 @@ FORM_KEYS: Final[Mapping[type[SourceError], str]] = {
 }
 """Translation keys below `config.error`, by class of error."""
 
+ADDRESS_ERRORS: Final = frozenset({"invalid_url", "insecure_url", "cannot_connect", "invalid_response"})
+"""Those texts below `config.error` that ask to check the address of the portal."""
+
 INVERTER_FORM_KEYS: Final[Mapping[type[Exception], str]] = {
     OtherInverterError: "other_inverter",
     UnsupportedHardwareError: "unsupported_hardware",

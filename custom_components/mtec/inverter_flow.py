@@ -43,6 +43,7 @@ from .const import (
 )
 from .discovery import async_wrong_guesses
 from .errors import inverter_error_key
+from .forms import with_open_section
 from .inverter_search import (
     LocatedInverter,
     async_add_inverter,
@@ -103,6 +104,22 @@ _INVERTER_AND_SETTINGS = vol.Schema(
 )
 _CONFIRM = vol.Schema({})
 
+_FIELDS: Final = {"invalid_host": CONF_HOST, "address_in_use": SECTION_ADVANCED}
+"""The fields that errors are shown at, by the error. Others are about the whole form."""
+
+
+def _errors(error: Exception) -> dict[str, str]:
+    """Return the errors of a form if an inverter was searched in the network."""
+    key = inverter_error_key(error)
+    return {_FIELDS.get(key, "base"): key}
+
+
+def _form(schema: vol.Schema, user_input: Mapping[str, Any] | None, errors: Mapping[str, str]) -> vol.Schema:
+    """Return the schema of a form, with Advanced open if there is an error and something was typed there."""
+    typed = user_input is not None and any(user_input[SECTION_ADVANCED].values())
+    is_open = SECTION_ADVANCED in errors or (typed and bool(errors))
+    return with_open_section(schema, SECTION_ADVANCED) if is_open else schema
+
 
 def _links(user_input: Mapping[str, Any]) -> tuple[Link, ...]:
     """Return the links to try for what was typed under Advanced."""
@@ -137,12 +154,12 @@ class InverterFlow(ConfigFlow):
             try:
                 located = await _async_search(self.hass, user_input)
             except (ValueError, SourceError, HomeAssistantError) as error:
-                errors["base"] = inverter_error_key(error)
+                errors = _errors(error)
             else:
                 return await self._async_offer(located)
         return self.async_show_form(
             step_id="inverter",
-            data_schema=self.add_suggested_values_to_schema(_INVERTER, user_input),
+            data_schema=self.add_suggested_values_to_schema(_form(_INVERTER, user_input, errors), user_input),
             errors=errors,
         )
 
@@ -237,11 +254,13 @@ class InverterSubentryFlow(ConfigSubentryFlow):
             try:
                 self._located = await _async_search(self.hass, user_input)
             except (ValueError, SourceError, HomeAssistantError) as error:
-                errors["base"] = inverter_error_key(error)
+                errors = _errors(error)
             else:
                 return await self._async_offer()
         return self.async_show_form(
-            step_id="user", data_schema=self.add_suggested_values_to_schema(_INVERTER, user_input), errors=errors
+            step_id="user",
+            data_schema=self.add_suggested_values_to_schema(_form(_INVERTER, user_input, errors), user_input),
+            errors=errors,
         )
 
     async def _async_offer(self) -> SubentryFlowResult:
@@ -272,7 +291,7 @@ class InverterSubentryFlow(ConfigSubentryFlow):
             try:
                 found = await self._async_changed_address(subentry, user_input)
             except (ValueError, SourceError, HomeAssistantError) as error:
-                errors["base"] = inverter_error_key(error)
+                errors = _errors(error)
             else:
                 settings = {
                     CONF_SCAN_INTERVAL: int(user_input[CONF_SCAN_INTERVAL]),
@@ -284,7 +303,7 @@ class InverterSubentryFlow(ConfigSubentryFlow):
         return self.async_show_form(
             step_id="reconfigure",
             data_schema=self.add_suggested_values_to_schema(
-                _INVERTER_AND_SETTINGS, user_input or _as_input(subentry.data)
+                _form(_INVERTER_AND_SETTINGS, user_input, errors), user_input or _as_input(subentry.data)
             ),
             errors=errors,
             description_placeholders={"name": subentry.title},

@@ -1,5 +1,7 @@
 """The actions: export usage, return usage, import history."""
 
+from collections.abc import Mapping
+import ntpath
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,7 @@ from .battery.services import async_setup_battery_services
 from .const import DOMAIN
 from .errors import validation_error
 from .export.exporter import UsageExport, range_error
-from .export.table import DECIMALS, DELIMITERS, CsvFormat
+from .export.table import DECIMALS, DELIMITERS, CsvFormat, Timestamps
 from .export.usage import RangeError, UsageQuery, UsageType
 from .history.importer import Resolution
 from .history.manager import async_import_history
@@ -30,11 +32,16 @@ ATTR_START: Final = "start"
 ATTR_END: Final = "end"
 ATTR_DECIMAL: Final = "decimal"
 ATTR_DELIMITER: Final = "delimiter"
+ATTR_TIMESTAMPS: Final = "timestamps"
 ATTR_FILENAME: Final = "filename"
 ATTR_RESOLUTION: Final = "resolution"
 ATTR_REFINE: Final = "refine"
 
 _LONGEST_NAME = 200
+
+_DECIMAL_CHOICES: Final[Mapping[str, str]] = {"point": ".", "comma": ","}
+_DELIMITER_CHOICES: Final[Mapping[str, str]] = {"semicolon": ";", "comma": ",", "tab": "\t", "pipe": "|"}
+"""What the action offers by name, as a translated label needs one. It takes the characters themselves, too."""
 
 type _StationOfAccount = tuple[MtecConfigEntry, Station]
 
@@ -60,8 +67,9 @@ _IMPORT_SCHEMA = vol.Schema(
 )
 _EXPORT_SCHEMA = _USAGE_SCHEMA.extend(
     {
-        vol.Optional(ATTR_DECIMAL, default="."): vol.In(DECIMALS),
-        vol.Optional(ATTR_DELIMITER, default=";"): vol.In(DELIMITERS),
+        vol.Optional(ATTR_DECIMAL, default="."): vol.In([*_DECIMAL_CHOICES, *DECIMALS]),
+        vol.Optional(ATTR_DELIMITER, default=";"): vol.In([*_DELIMITER_CHOICES, *DELIMITERS]),
+        vol.Optional(ATTR_TIMESTAMPS, default=Timestamps.ISO.value): vol.In([each.value for each in Timestamps]),
         vol.Optional(ATTR_FILENAME): cv.string,
     }
 )
@@ -97,8 +105,13 @@ async def _async_export_csv(call: ServiceCall) -> ServiceResponse:
     if ATTR_FILENAME in call.data and user is not None and not user.is_admin:
         raise Unauthorized(context=call.context)
     export = _usage_export(call, user)
+    decimal, delimiter = call.data[ATTR_DECIMAL], call.data[ATTR_DELIMITER]
     try:
-        csv_format = CsvFormat(decimal=call.data[ATTR_DECIMAL], delimiter=call.data[ATTR_DELIMITER])
+        csv_format = CsvFormat(
+            decimal=_DECIMAL_CHOICES.get(decimal, decimal),
+            delimiter=_DELIMITER_CHOICES.get(delimiter, delimiter),
+            timestamps=Timestamps(call.data[ATTR_TIMESTAMPS]),
+        )
     except ValueError as error:
         raise validation_error("same_separators") from error
     if ATTR_FILENAME not in call.data:
@@ -216,10 +229,13 @@ def _target(hass: HomeAssistant, filename: str) -> Path:
     typed = Path(filename)
     if not filename.isprintable() or typed.suffix.lower() != ".csv" or len(typed.name.encode()) > _LONGEST_NAME:
         raise validation_error("bad_filename", filename=filename)
+    # With a folder before it, a colon does not make a drive of what is before it.
+    if "\\" in typed.name or ntpath.isreserved(f"./{typed.name}"):
+        raise validation_error("name_not_portable", filename=typed.name)
     own_folder = Path(hass.config.path(DOMAIN)).resolve()
     if typed.is_absolute():
         return _allowed_path(hass, own_folder, filename)
-    if "/" in filename or "\\" in filename:
+    if "/" in filename:
         raise validation_error("bad_filename", filename=filename)
     return own_folder / filename
 

@@ -134,7 +134,7 @@ class Portal:
         self._tokens.clear()
 
     def log_in(self, call: Call, email: str, password: str, generation: int) -> str:
-        """A new token for an account, if `password` is the digest of its password in base64."""
+        """A new token for an account, if `password` is the hash of its password in base64."""
         account = self.accounts.get(email.lower())
         if account is None or password != base64.b64encode(digest_of(account.password).encode()).decode():
             raise PortalError({1: LOGIN_REFUSED, 2: AUTH_REFUSED}[generation], "The email or the password is incorrect")

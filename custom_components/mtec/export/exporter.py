@@ -87,7 +87,7 @@ class UsageExport:
         in_executor = self.hass.async_add_executor_job
         rows: list[Any] = []
         summaries: list[Any] = []
-        async with aclosing(self._async_parts(report)) as parts:
+        async with self._progress() as progress, aclosing(self._async_parts(report, progress)) as parts:
             async for part in parts:
                 rows += await in_executor(_records, part)
                 if part.summary is not None and part.rows:
@@ -101,7 +101,7 @@ class UsageExport:
         report = UsageReport()
         in_executor = self.hass.async_add_executor_job
         texts = [csv_header(self.query.type, csv_format)]
-        async with aclosing(self._async_parts(report)) as parts:
+        async with self._progress() as progress, aclosing(self._async_parts(report, progress)) as parts:
             texts += [await in_executor(csv_rows, part.rows, csv_format) async for part in parts]
         return {"path": None, "rows": report.rows, **_report(report), "csv": "".join(texts)}
 
@@ -110,14 +110,15 @@ class UsageExport:
         in_executor = self.hass.async_add_executor_job
         file = AtomicFile(path)
         try:
-            async with aclosing(self._async_parts(report)) as parts:
+            async with self._progress() as progress, aclosing(self._async_parts(report, progress)) as parts:
                 first = await anext(parts, None)
                 await in_executor(_open, file, path, csv_header(self.query.type, csv_format))
                 if first is not None:
                     await in_executor(_write, file, first, csv_format)
                 async for part in parts:
                     await in_executor(_write, file, part, csv_format)
-            await in_executor(file.commit)
+                await in_executor(file.commit)
+                progress.show_result(path, report.rows)
         except OSError as error:
             raise HomeAssistantError(
                 translation_domain=DOMAIN,
@@ -128,10 +129,13 @@ class UsageExport:
             await in_executor(file.discard)
         return {"path": str(path), "rows": report.rows, **_report(report)}
 
-    async def _async_parts(self, report: UsageReport) -> AsyncGenerator[UsagePart]:
+    def _progress(self) -> ProgressNotification:
+        return ProgressNotification(self.hass, self.station.name)
+
+    async def _async_parts(self, report: UsageReport, progress: ProgressNotification) -> AsyncGenerator[UsagePart]:
         """Yield the usage part by part, add it to the report and show the progress."""
         parts = read_usage(self.source, self.station.id, self.query)
-        async with ProgressNotification(self.hass, station=self.station.name) as progress, aclosing(parts):
+        async with aclosing(parts):
             async for part in parts:
                 report.add(part)
                 progress.show(part.progress)

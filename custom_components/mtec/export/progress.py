@@ -1,5 +1,6 @@
 """The progress of a long export, shown as a notification."""
 
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,15 +16,19 @@ SHOW_AFTER: Final = 10.0
 
 
 class ProgressNotification:
-    """A notification with the progress of an export, dismissed at the end of this context."""
+    """A notification with the progress of an export, and then with its result.
 
-    def __init__(self, hass: HomeAssistant, **placeholders: str) -> None:
+    Without a result it is dismissed at the end of this context.
+    """
+
+    def __init__(self, hass: HomeAssistant, station: str) -> None:
         self._hass = hass
-        self._placeholders = placeholders
+        self._station = station
         self._id = f"{DOMAIN}_export_{ulid_now()}"
         self._texts: dict[str, str] = {}
         self._started = hass.loop.time()
         self._percent: int | None = None
+        self._has_result = False
 
     async def __aenter__(self) -> Self:
         """Load the texts in Home Assistant's language."""
@@ -33,8 +38,8 @@ class ProgressNotification:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Dismiss the notification."""
-        if self._percent is not None:
+        """Dismiss the notification if there is no result."""
+        if self._percent is not None and not self._has_result:
             persistent_notification.async_dismiss(self._hass, self._id)
 
     def show(self, progress: float) -> None:
@@ -43,12 +48,17 @@ class ProgressNotification:
         if percent == self._percent or (self._percent is None and self._hass.loop.time() - self._started < SHOW_AFTER):
             return
         self._percent = percent
-        persistent_notification.async_create(
-            self._hass,
-            self._text("export_progress").format(percent=percent, **self._placeholders),
-            self._text("export_title"),
-            self._id,
-        )
+        self._notify("export_progress", percent=percent)
+
+    def show_result(self, path: Path, rows: int) -> None:
+        """Show the file that was written, if the progress was shown."""
+        if self._percent is not None:
+            self._has_result = True
+            self._notify("export_done", path=path, rows=rows)
+
+    def _notify(self, key: str, **placeholders: object) -> None:
+        text = self._text(key).format(station=self._station, **placeholders)
+        persistent_notification.async_create(self._hass, text, self._text("export_title"), self._id)
 
     def _text(self, key: str) -> str:
         return self._texts[f"component.{DOMAIN}.common.{key}"]

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import csv
 from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
 import io
 from operator import attrgetter
 from typing import Any, Final, Self
@@ -15,12 +17,23 @@ DECIMALS: Final = (".", ",")
 DELIMITERS: Final = (";", ",", "\t", "|")
 
 
+class Timestamps(StrEnum):
+    """How the timestamps of curves are written: with the offset of the time zone, or as spreadsheets read them."""
+
+    ISO = "iso"
+    SPREADSHEET = "spreadsheet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvFormat:
-    """The decimal separator and the delimiter of columns. Raises ValueError if they are the same."""
+    """The decimal separator, the delimiter of columns and the timestamps.
+
+    Raises ValueError if the separators are the same.
+    """
 
     decimal: str = "."
     delimiter: str = ";"
+    timestamps: Timestamps = Timestamps.ISO
 
     def __post_init__(self) -> None:
         """Check that the separators differ."""
@@ -91,13 +104,14 @@ def csv_header(type_: UsageType, csv_format: CsvFormat) -> str:
 def csv_rows(rows: Iterable[CurvePoint | UsageRow], csv_format: CsvFormat) -> str:
     """Return a line for each row."""
     delimiter, decimal = csv_format.delimiter, csv_format.decimal
+    moment = _MOMENTS[csv_format.timestamps]
     lines = []
     for row in rows:
         columns = _COLUMNS[type(row)]
         start, *numbers = columns.values(row)
         # Dates and numbers need no quotes: the csv module would only take its time to find that out.
         cells = delimiter.join(map(_number, numbers, columns.scales, strict=True))
-        lines.append(f"{start.isoformat()}{delimiter}{cells.replace('.', decimal)}\n")
+        lines.append(f"{moment(start)}{delimiter}{cells.replace('.', decimal)}\n")
     return "".join(lines)
 
 
@@ -107,6 +121,17 @@ def csv_text(lines: Iterable[Iterable[str]], csv_format: CsvFormat) -> str:
     writer = csv.writer(text, delimiter=csv_format.delimiter, lineterminator="\n")
     writer.writerows([_harmless(cell) for cell in line] for line in lines)
     return text.getvalue()
+
+
+def _spreadsheet_moment(start: date) -> str:
+    """Return a date, or a moment without its time zone."""
+    return start.replace(tzinfo=None).isoformat(" ", "minutes") if isinstance(start, datetime) else start.isoformat()
+
+
+_MOMENTS: Final[Mapping[Timestamps, Callable[[date], str]]] = {
+    Timestamps.ISO: lambda start: start.isoformat(),
+    Timestamps.SPREADSHEET: _spreadsheet_moment,
+}
 
 
 def _harmless(cell: str) -> str:

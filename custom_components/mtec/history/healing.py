@@ -1,4 +1,4 @@
-"""Fill by itself what was missed while Home Assistant was off or a source was away."""
+"""Fill automatically what was missed while Home Assistant was off or a source was away."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ _PATIENT_ATTEMPTS: Final = 3
 
 @callback
 def fills_gaps(hass: HomeAssistant, entry: MtecConfigEntry, entity_id: str | None = None) -> bool:
-    """Return whether gaps in a home's energies are filled by themselves, or those of one sensor.
+    """Return whether gaps in a home's energies are filled automatically, or those of one sensor.
 
     Without an account there is nobody to ask.
     """

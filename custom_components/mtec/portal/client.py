@@ -249,7 +249,7 @@ class Client:
         return self.connection.api.power_units
 
     async def sign_in(self) -> None:
-        """Sign in. Raises AuthenticationError if the portal refuses. The other methods sign in by themselves."""
+        """Sign in. Raises AuthenticationError if the portal refuses. The other methods sign in automatically."""
         await self.connection.sign_in()
 
     async def stations(self) -> list[Station]:

@@ -58,14 +58,23 @@ class LoginBudget:
         self.left = min(LOGINS_AT_ONCE, self.left + (now - self.updated) / SECONDS_PER_LOGIN)
         self.updated = now
         wait = self.times[0] + 3600 - now if len(self.times) == LOGINS_AN_HOUR else 0.0
+        delay = 0.0 if asked else self.not_before - now
         if not asked:
-            wait = max(wait, self.not_before - now, (1 - self.left) * SECONDS_PER_LOGIN)
+            wait = max(wait, delay, (1 - self.left) * SECONDS_PER_LOGIN)
         # Anything smaller is a rounding error of the division.
         if wait > 1e-6:  # noqa: PLR2004
-            raise BusyError("The account has signed in too often lately and waits a while", wait)
+            raise BusyError(self._reason_to_wait(is_delayed=delay == wait), wait)
         self.times.append(now)
         if not asked:
             self.left -= 1
+
+    def _reason_to_wait(self, *, is_delayed: bool) -> str:
+        """Return why no login is left for now: what became of the last one, if that `is_delayed`."""
+        if self.refused:
+            return "The portal has refused the password, and it is tried again in a while"
+        if is_delayed:
+            return "The portal gave no usable answer to the login, which is tried again in a while"
+        return "The account has signed in too often lately and waits a while"
 
     def refund(self, logins: int, *, asked: bool) -> None:
         """Return logins to the budget that only found that the portal lacks the path, unless a person `asked` for them.
