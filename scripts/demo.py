@@ -76,7 +76,7 @@ STAND_INS = {
 }
 
 CORE_CONFIG = {
-    "location_name": "Demo",
+    "location_name": "Home",
     "latitude": 47.85,
     "longitude": 11.3,
     "elevation": 600,
@@ -342,6 +342,7 @@ async def fill_energy_dashboard(demo: Demo) -> None:
 
     grid = {
         "type": "grid",
+        "name": "Grid",
         "stat_energy_from": sensor("grid_import_today"),
         "stat_energy_to": sensor("grid_export_today"),
         "stat_rate": sensor("grid_power"),
@@ -355,12 +356,14 @@ async def fill_energy_dashboard(demo: Demo) -> None:
     }
     solar = {
         "type": "solar",
+        "name": "PV",
         "stat_energy_from": sensor("pv_energy_today"),
         "stat_rate": sensor("pv_power"),
         "config_entry_solar_forecast": None,
     }
     battery = {
         "type": "battery",
+        "name": "Battery",
         "stat_energy_from": sensor("battery_discharge_today"),
         "stat_energy_to": sensor("battery_charge_today"),
         "stat_rate": sensor("battery_power"),
@@ -676,6 +679,8 @@ async def visit(host: str, port: int, *, account: bool, generation: str) -> None
                 if account:
                     await wait_for_values(demo)
                     await add_automations(demo)
+                    await add_dashboard(demo)
+                    print(f"\nThe dashboard is at {demo.home}/{PATH}.", flush=True)
                     stopped = f" The import of the history of {STATION} was stopped."
                     await show_history(demo)
                     stopped = ""

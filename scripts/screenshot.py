@@ -140,6 +140,8 @@ async def energy(demo: Demo, page: Any) -> None:
     await period.locator("ha-date-range-picker").click()
     await page.get_by_text("This year", exact=True).click()
     await period.get_by_label("Previous").click()
+    await page.wait_for_timeout(1000)
+    await period.locator("ha-spinner").wait_for(state="hidden", timeout=120_000)
     await page.mouse.move(0, 0)
 
 
