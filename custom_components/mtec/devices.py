@@ -20,6 +20,7 @@ def async_station_device_info(entry: ConfigEntry, station: Station) -> DeviceInf
         identifiers={(DOMAIN, station.id)},
         name=station.name,
         manufacturer=MANUFACTURER,
+        model="Station",
         configuration_url=entry.data[CONF_URL],
     )
 

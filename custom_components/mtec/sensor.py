@@ -13,6 +13,7 @@ from .entity import Discovery, MtecEntity, async_add_supported
 from .home import MtecConfigEntry
 from .sensor_descriptions import (
     DAILY_ENERGIES_SENSORS,
+    LIFETIME_ENERGIES_SENSORS,
     STATION_SENSORS,
     MtecSensorDescription,
     inverter_sensors,
@@ -46,6 +47,9 @@ def _discover(discovery: Discovery) -> Iterator[MtecEntity[Any]]:
         yield MtecSensor(home, station, description)
     for energies_description in discovery.with_value(energies, DAILY_ENERGIES_SENSORS):
         yield MtecSensor(home, energies, energies_description)
+    lifetime = home.lifetime_energies[id_]
+    for lifetime_description in discovery.with_value(lifetime, LIFETIME_ENERGIES_SENSORS):
+        yield MtecSensor(home, lifetime, lifetime_description)
 
 
 async def async_setup_entry(
