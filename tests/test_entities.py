@@ -44,9 +44,6 @@ async def test_entities_and_devices(
     """All of a plant: no battery, meter, phase or string that it does not have."""
     freezer.move_to(NOON)
     entry = await set_up(email)
-    # The energies of all years are first read in the second poll.
-    await entry.runtime_data.async_refresh()
-    await hass.async_block_till_done()
     devices = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
     names = {device.id: device.name for device in devices}
     entities = er.async_entries_for_config_entry(entity_registry, entry.entry_id)

@@ -32,12 +32,9 @@ def _total(home: Home, key: str) -> float:
 
 
 async def test_totals_are_those_of_the_plant(home: Home, set_up: SetUp, generation: int) -> None:
-    """They come in the second poll: a start has no more to ask for than before."""
+    """A start asks for them last: all else is there before."""
     await set_up(FAMILY)
-    assert not _asked(home, generation)
-    assert not [id_ for id_ in home.states() if id_ in map(station_entity, STATION_TOTALS)]
-    await home.poll()
-    assert len(_asked(home, generation)) == 1
+    assert _asked(home, generation) == home.simulator.requests[-1:]
     plant = plant_of(HOUSE, SEED)
     life = plant.energy(plant.day_start(HOUSE.installed), home.simulator.clock.now())
     for key, part in STATION_TOTALS.items():
@@ -65,7 +62,6 @@ def _is(share: float, whole: float, part: float) -> bool:
 
 async def test_shares_of_month_and_year_are_those_of_the_plant(home: Home, set_up: SetUp) -> None:
     await set_up(FAMILY)
-    await home.poll()
     plant, now = plant_of(HOUSE, SEED), home.simulator.clock.now()
     for period, first in {"this_month": date(2026, 6, 1), "this_year": date(2026, 1, 1)}.items():
         energies = plant.energy(plant.day_start(first), now)
@@ -102,7 +98,6 @@ async def test_no_answer_loses_nothing(
     """All else goes on, the portal is not asked in each poll, and the totals go on when they are told again."""
     monkeypatch.setitem(FAULTS, refusal, REFUSALS[refusal]())
     entry = await set_up(FAMILY)
-    await home.poll()
     before = {key: _total(home, key) for key in STATION_TOTALS}
     home.simulator.faults.add(refusal, matching=YEARS[generation])
     asked = len(_asked(home, generation))
@@ -123,7 +118,6 @@ async def test_no_answer_loses_nothing(
 async def test_totals_never_fall(home: Home, set_up: SetUp) -> None:
     """Neither when the portal forgets energy for a while, nor over a restart of the integration."""
     entry = await set_up(FAMILY)
-    await home.poll()
     shown = {key: _total(home, key) for key in STATION_TOTALS}
     home.simulator.faults.add("total_falls", matching=YEARS[1])
     for _ in range(6):

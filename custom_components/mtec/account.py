@@ -83,14 +83,6 @@ class Account(Home):
         self.rate_limiter.forget(self)
         await self.missing_devices.async_close()
 
-    @override
-    def in_turn(self) -> list[MtecCoordinator[Any]]:
-        coordinators = super().in_turn()
-        if self._first_poll.is_set():
-            return coordinators
-        # A start does not wait for what is read so rarely.
-        return [each for each in coordinators if each.interval < LIFETIME_ENERGIES_INTERVAL]
-
     @property
     @override
     def history_source(self) -> HistorySource:
