@@ -211,7 +211,9 @@ async def test_slow_portal_gives_everything_in_turns(home: Home, set_up: SetUp, 
 
 @pytest.mark.parametrize("seconds", [60, 66])
 async def test_poll_asks_what_was_asked_least_recently_first(home: Home, set_up: SetUp, seconds: int) -> None:
-    """Stations, then inverters, then energies of the days, then of the years. What is left out, or cut off by the limit, is the first next time.
+    """Stations, then inverters, then energies of the days, then of the years.
+
+    What is left out, or cut off by the limit, is the first next time.
 
     Within 66 s, five things are read in 12 s each and the sixth is cut off.
     """

@@ -83,7 +83,8 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
     @callback
     def async_set_unavailable(self) -> None:
         """Make the data unavailable until the next successful refresh, but for a preferred reading."""
-        self._fetched = self.fetched_at = None
+        # Where all is unavailable, a refusal is not of this request.
+        self._fetched = self.fetched_at = self._refused_at = None
         if self.last_update_success:
             self._async_set_combined()
 
