@@ -11,6 +11,7 @@ from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, STATE_UN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.icon import async_get_icons
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
@@ -240,6 +241,21 @@ async def test_fault(hass: HomeAssistant, simulator: PortalSimulator, set_up: Se
     simulator.clock.advance(timedelta(minutes=15))
     await entry.runtime_data.async_refresh()
     assert (_state(hass, fault), _state(hass, status)) == (STATE_ON, "fault")
+
+
+@pytest.mark.usefixtures("all_enabled")
+async def test_home_battery_is_not_among_the_batteries_to_be_replaced(hass: HomeAssistant, set_up: SetUp) -> None:
+    """Home Assistant lists what has the device class of a battery, and its icon has the level all the same."""
+    await set_up("family@example.com")
+    assert not [
+        state.entity_id
+        for state in hass.states.async_all()
+        if state.attributes.get("device_class") in {"battery", "battery_charging"}
+    ]
+    icons = await async_get_icons(hass, "entity", ["mtec"])
+    charge = icons["mtec"]["sensor"]["state_of_charge"]
+    assert [*charge["range"]] == [str(level) for level in range(0, 101, 10)]
+    assert hass.states.get("sensor.haus_am_see_battery_state_of_charge") is not None
 
 
 async def test_german_names(hass: HomeAssistant, set_up: SetUp) -> None:
