@@ -61,7 +61,7 @@ MEASURED: dict[str, Callable[[Powers], float]] = {
     "sensor.haus_am_see_pv_power": lambda powers: powers.pv,
     "sensor.haus_am_see_grid_power": lambda powers: powers.grid,
     "sensor.haus_am_see_battery_power": lambda powers: powers.battery,
-    "sensor.haus_am_see_household_consumption": lambda powers: powers.load,
+    "sensor.haus_am_see_house_power": lambda powers: powers.load,
     "sensor.haus_am_see_battery_state_of_charge": lambda powers: powers.soc or 0.0,
     "sensor.energy_butler_battery_power": lambda powers: powers.battery,
     "sensor.energy_butler_battery_state_of_charge": lambda powers: powers.soc or 0.0,

@@ -29,6 +29,9 @@ STATION_ENERGIES: dict[str, tuple[Callable[[Energies], float], float]] = {
 }
 """All energies of a station: how to get them from the plant's model, and how exactly the portal tells them, in kWh."""
 
+STATION_TOTALS = {f"{key}_total": part for key, part in _IN_THE_MODEL.items() if key != "pv_energy"}
+"""The energies of a station since it was built, by the key of their sensor, and what the plant's model calls them."""
+
 INVERTER_ENERGIES: dict[str, Callable[[Energies], float]] = {
     f"{key}_total": attrgetter(part) for key, part in _IN_THE_MODEL.items()
 }

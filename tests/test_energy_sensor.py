@@ -14,7 +14,8 @@ from tests.home import SEED, Home, reload
 from tests.portal_simulator import HOUSE, plant_of
 
 TODAY = "sensor.haus_am_see_pv_energy_today"
-ROWS = {1: "queryStationBarChart", 2: "getGridConnectedData"}
+ROWS = {1: "durationType': 2", 2: "durationType': '2'"}
+"""What is in a request for the rows of a month, by generation."""
 
 
 def _shown(home: Home) -> dict[str, tuple[float, object]]:

@@ -11,6 +11,7 @@ from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, STATE_UN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.icon import async_get_icons
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
@@ -74,12 +75,18 @@ async def test_entities_and_devices(
     } == snapshot(extension_class=JSONSnapshotExtension)
 
 
+OF_BATTERY = {"battery_charge_power", "battery_discharge_power"}
+OF_GRID = {"grid_import_power", "grid_export_power"}
+"""Powers by direction, which are told by one with a sign, too."""
+
+
 def crowd(generation: int) -> set[str]:
     """Return what starts disabled of the family's inverter."""
     electric, numbers = ("voltage", "current"), (1, 2, 3)
-    crowding = keys("phase", electric, numbers) | keys("string", electric, (1, 2))
+    crowding = keys("phase", electric, numbers) | keys("string", electric, (1, 2)) | OF_BATTERY
     if generation == 1:
         return crowding
+    crowding |= OF_GRID
     crowding |= keys("backup_phase", ("power", "voltage", "current", "frequency"), numbers)
     crowding |= keys("cell", ("voltage", "temperature"), ("highest", "lowest"))
     crowding |= keys("fault", ["flags"], numbers) | keys("warning", ["flags"], numbers)
@@ -102,8 +109,8 @@ async def test_what_would_crowd_a_dashboard_starts_disabled(
         for entity in er.async_entries_for_config_entry(entity_registry, entry.entry_id)
         if entity.disabled
     }
-    station = {f"{HOUSE.station_id}_{what}" for what in ("installed_power", "signal_strength") if generation == 2}
-    assert disabled == crowd(generation) | station
+    of_station = OF_BATTERY | OF_GRID | ({"installed_power", "signal_strength"} if generation == 2 else set())
+    assert disabled == crowd(generation) | {f"{HOUSE.station_id}_{what}" for what in of_station}
 
 
 @GENERATION1
@@ -234,6 +241,21 @@ async def test_fault(hass: HomeAssistant, simulator: PortalSimulator, set_up: Se
     simulator.clock.advance(timedelta(minutes=15))
     await entry.runtime_data.async_refresh()
     assert (_state(hass, fault), _state(hass, status)) == (STATE_ON, "fault")
+
+
+@pytest.mark.usefixtures("all_enabled")
+async def test_home_battery_is_not_among_the_batteries_to_be_replaced(hass: HomeAssistant, set_up: SetUp) -> None:
+    """Home Assistant lists what has the device class of a battery, and its icon has the level all the same."""
+    await set_up("family@example.com")
+    assert not [
+        state.entity_id
+        for state in hass.states.async_all()
+        if state.attributes.get("device_class") in {"battery", "battery_charging"}
+    ]
+    icons = await async_get_icons(hass, "entity", ["mtec"])
+    charge = icons["mtec"]["sensor"]["state_of_charge"]
+    assert [*charge["range"]] == [str(level) for level in range(0, 101, 10)]
+    assert hass.states.get("sensor.haus_am_see_battery_state_of_charge") is not None
 
 
 async def test_german_names(hass: HomeAssistant, set_up: SetUp) -> None:

@@ -348,7 +348,7 @@ async def test_powers_and_charge_of_the_past(move_in: MoveIn, simulator: PortalS
         "pv_power": "pv",
         "grid_power": "grid",
         "battery_power": "battery",
-        "household_consumption": "load",
+        "house_power": "load",
         "battery_state_of_charge": "soc",
     }
     hours = 2 * 24 + 12

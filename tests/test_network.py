@@ -301,7 +301,7 @@ async def test_station_takes_its_powers_from_the_network_if_all_inverters_are_th
         assert entry.runtime_data.station_readings[FARM.station_id].has_preferred is is_complete
         if is_complete:
             assert float(home.value("sensor.hof_lindner_pv_power")) == pytest.approx(powers.pv, abs=2)
-            assert float(home.value("sensor.hof_lindner_household_consumption")) == pytest.approx(powers.load, abs=4)
+            assert float(home.value("sensor.hof_lindner_house_power")) == pytest.approx(powers.load, abs=4)
             assert float(home.value("sensor.hof_lindner_battery_state_of_charge")) == pytest.approx(
                 powers.soc or 0, abs=1
             )
@@ -336,7 +336,7 @@ async def test_home_without_account_has_all_that_the_registers_have(home: Home, 
         *("backup_phase_power_1", "fault_flags_3", "battery_error_code"),
     }
     powers = plant_of(HOUSE, SEED).power(home.simulator.clock.now())
-    assert float(home.value("sensor.inverter_in_the_cellar_household_consumption")) == pytest.approx(powers.load, abs=2)
+    assert float(home.value("sensor.inverter_in_the_cellar_house_power")) == pytest.approx(powers.load, abs=2)
     assert home.value("sensor.inverter_in_the_cellar_first_fault") == "none"
     assert home.value("binary_sensor.inverter_in_the_cellar_grid_outage") == "off"
     devices = devices_of(home, alone)

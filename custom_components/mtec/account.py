@@ -17,12 +17,13 @@ from .const import (
     CONF_GENERATION,
     DAILY_ENERGIES_INTERVAL,
     DOMAIN,
+    LIFETIME_ENERGIES_INTERVAL,
     LOGGER,
     POLL_INTERVAL,
     SHORTEST_TIME_LIMIT,
 )
 from .coordinator import MtecCoordinator
-from .energies import DailyEnergies, has_grid_meter, read_recent_rows
+from .energies import DailyEnergies, LifetimeEnergies, has_grid_meter, read_recent_rows
 from .errors import update_failed
 from .home import Home, MtecConfigEntry
 from .issues import async_note_errors
@@ -185,6 +186,10 @@ class Account(Home):
             self._update_coordinator(
                 self.daily_energies, id_, f"{station.name}'s energy balance", read_energies, DAILY_ENERGIES_INTERVAL
             )
+            read_years = partial(self._async_read_lifetime_energies, id_)
+            self._update_coordinator(
+                self.lifetime_energies, id_, f"{station.name}'s years", read_years, LIFETIME_ENERGIES_INTERVAL
+            )
         for id_, inverter in listing.inverters.items():
             if inverter.station_id is None:
                 continue
@@ -215,8 +220,9 @@ class Account(Home):
     def _longer_interval(self, interval: timedelta) -> timedelta:
         """Return the interval, or the shortest longer one in which all can be read that is due then."""
         while True:
-            # The daily energies are not due in every poll. The listing is so rarely that it does not matter.
-            share = min(1.0, interval / DAILY_ENERGIES_INTERVAL)
+            # The energies are not due in every poll. The listing is so rarely that it does not matter.
+            intervals = (DAILY_ENERGIES_INTERVAL, LIFETIME_ENERGIES_INTERVAL)
+            share = sum(min(1.0, interval / each) for each in intervals)
             requests = len(self.data.ids) + ceil(len(self.stations) * share)
             allowed = timedelta(seconds=ceil(self.rate_limiter.interval(self, requests)))
             if allowed <= interval:
@@ -255,6 +261,11 @@ class Account(Home):
         reading = self.station_readings[station_id].reading
         has_meter = (before is not None and before.has_meter) or has_grid_meter(rows.values(), reading)
         return DailyEnergies(day=today, rows=rows, has_meter=has_meter)
+
+    async def _async_read_lifetime_energies(self, station_id: str) -> LifetimeEnergies:
+        rows = await self.client.lifetime_rows(station_id)
+        reading = self.station_readings[station_id].reading
+        return LifetimeEnergies(year=dt_util.now().year, rows=rows, has_meter=has_grid_meter(rows, reading))
 
 
 def _listed_by_portal(coordinators: Iterable[MtecCoordinator[Any]]) -> list[MtecCoordinator[Any]]:

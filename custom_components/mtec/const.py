@@ -32,6 +32,9 @@ LOOKUP_INTERVAL: Final = timedelta(hours=1)
 DAILY_ENERGIES_INTERVAL: Final = timedelta(minutes=5)
 """Interval at which the energies of today are read: the portal updates them every five minutes."""
 
+LIFETIME_ENERGIES_INTERVAL: Final = timedelta(hours=1)
+"""Interval at which the energies of all years are read."""
+
 GRACE_POLLS: Final = 3
 """Number of polls in a row that something may fail and keep its last data."""
 

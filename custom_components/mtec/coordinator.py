@@ -12,9 +12,11 @@ from homeassistant.util import dt as dt_util
 
 from .const import FALLBACK_INTERVAL, GRACE_POLLS, LOGGER
 from .errors import update_failed
-from .sources import AuthenticationError, SourceConnectionError, SourceError, combine
+from .sources import AuthenticationError, ResponseError, SourceConnectionError, SourceError, combine
 from .time_limit import TimeLimit, UnexpectedError
 
+_RETRIES = 6
+"""How often within its interval a refused request is repeated: what is read rarely is not asked for in each poll."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,6 +47,7 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
         self.fetch = fetch
         self._limit = limit
         self.interval = interval
+        self._refused_at: datetime | None = None
         self.last_update_success = False
         self.asked_at = _NEVER
         self.fetched_at: datetime | None = None
@@ -74,12 +77,14 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
     def is_due(self) -> bool:
         """Whether what `fetch` returned is not up to date."""
         interval = max(self.interval, FALLBACK_INTERVAL) if self.has_preferred else self.interval
-        return self.fetch is not None and is_over(self.fetched_at, interval)
+        may_ask = self.fetch is not None and is_over(self._refused_at, self.interval / _RETRIES)
+        return may_ask and is_over(self.fetched_at, interval)
 
     @callback
     def async_set_unavailable(self) -> None:
         """Make the data unavailable until the next successful refresh, but for a preferred reading."""
-        self._fetched = self.fetched_at = None
+        # Where all is unavailable, a refusal is not of this request.
+        self._fetched = self.fetched_at = self._refused_at = None
         if self.last_update_success:
             self._async_set_combined()
 
@@ -115,6 +120,7 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
                 self._fetched = await self._async_fetch()
         except SourceError as error:
             self._count(error)
+            self._refused_at = asked_at if isinstance(error, ResponseError) else None
             if self._may_keep_data(error):
                 return self.data
             self._fetched = self.fetched_at = None
@@ -129,7 +135,7 @@ class MtecCoordinator[DataT](DataUpdateCoordinator[DataT]):
             raise update_failed(error) from error
         self.last_update_success = True
         self.fetched_at = asked_at
-        self.error = None
+        self.error = self._refused_at = None
         self.failed_polls = 0
         return self._fetched if self._preferred is None else combine(self._preferred, self._fetched)
 

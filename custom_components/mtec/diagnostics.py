@@ -141,6 +141,7 @@ def _account(account: Account, redactor: Redactor, is_wanted: IsWanted) -> dict[
         "session": _session(client.request_log, redactor),
         "stations": coordinators(account.station_readings, stations),
         "daily_energies": coordinators(account.daily_energies, stations),
+        "lifetime_energies": coordinators(account.lifetime_energies, stations),
         "inverters": coordinators(account.inverter_readings, inverters),
         "answers": [
             _answer(answer, redactor) for answer in client.request_log.answers if not _is_about(answer, unwanted)

@@ -1,6 +1,6 @@
 """The energies of a station, and how to read them from rows, curves and readings."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -103,18 +103,62 @@ class DailyEnergies:
         return self.rows.get(self.day)
 
     @property
+    def this_month(self) -> list[UsageRow]:
+        """The energies of the days of this month."""
+        first = self.day.replace(day=1)
+        return [row for start, row in self.rows.items() if first <= start <= self.day]
+
+    @property
     def self_consumption(self) -> float | None:
         """The share of today's PV energy in % that was not fed in. None without PV energy or without a meter."""
-        if self.today is None or not self.has_meter:
-            return None
-        return _remaining_share(self.today.pv, self.today.grid_export)
+        return _self_consumption([self.today]) if self.has_meter else None
 
     @property
     def self_sufficiency(self) -> float | None:
         """The share of today's consumption in % not drawn from the grid. None without consumption or a meter."""
-        if self.today is None or not self.has_meter:
-            return None
-        return _remaining_share(self.today.consumption, self.today.grid_import)
+        return _self_sufficiency([self.today]) if self.has_meter else None
+
+    @property
+    def self_consumption_this_month(self) -> float | None:
+        """The same share of this month's PV energy."""
+        return _self_consumption(self.this_month) if self.has_meter else None
+
+    @property
+    def self_sufficiency_this_month(self) -> float | None:
+        """The same share of this month's consumption."""
+        return _self_sufficiency(self.this_month) if self.has_meter else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifetimeEnergies:
+    """The energies of a station by year, as far as reported. `year` is this one.
+
+    `has_meter` is whether the station has a grid meter. Without one, the source may report 0.0 for the grid.
+    """
+
+    year: int
+    rows: Sequence[UsageRow]
+    has_meter: bool = True
+
+    def total(self, energy: Energy) -> float | None:
+        """Return an energy of all years in kWh, None if no year reports it."""
+        known = [value for row in self.rows if (value := energy.in_row(row)) is not None]
+        return round(sum(known), 3) if known else None
+
+    @property
+    def this_year(self) -> list[UsageRow]:
+        """The energies of this year, none if it is not reported."""
+        return [row for row in self.rows if row.start.year == self.year]
+
+    @property
+    def self_consumption_this_year(self) -> float | None:
+        """The share of this year's PV energy in % that was not fed in. None without PV energy or without a meter."""
+        return _self_consumption(self.this_year) if self.has_meter else None
+
+    @property
+    def self_sufficiency_this_year(self) -> float | None:
+        """The share of this year's consumption in % not drawn from the grid. None without consumption or a meter."""
+        return _self_sufficiency(self.this_year) if self.has_meter else None
 
 
 async def read_recent_rows(source: HistorySource, station_id: str, today: date) -> dict[date, UsageRow]:
@@ -176,8 +220,21 @@ def has_grid_meter(rows: Iterable[UsageRow], reading: StationReading | None) -> 
     return any(is_supported(energy, known, reading) for energy in (GRID_IMPORT, GRID_EXPORT))
 
 
-def _remaining_share(whole: float | None, part: float | None) -> float | None:
-    """Return the share of an energy in % that remains without a part of it."""
-    if not whole or part is None:
+def _self_consumption(rows: Iterable[UsageRow | None]) -> float | None:
+    return _remaining_share(rows, PV, GRID_EXPORT)
+
+
+def _self_sufficiency(rows: Iterable[UsageRow | None]) -> float | None:
+    return _remaining_share(rows, CONSUMPTION, GRID_IMPORT)
+
+
+def _remaining_share(rows: Iterable[UsageRow | None], whole: Energy, part: Energy) -> float | None:
+    """Return the share of an energy in % that remains without a part of it, of the rows that report both."""
+    known = [
+        (of_whole, of_part)
+        for row in rows
+        if (of_whole := whole.in_row(row)) is not None and (of_part := part.in_row(row)) is not None
+    ]
+    if not (sum_of_whole := sum(of_whole for of_whole, _ in known)):
         return None
-    return min(100.0, max(0.0, 100 * (1 - part / whole)))
+    return round(min(100.0, max(0.0, 100 * (1 - sum(of_part for _, of_part in known) / sum_of_whole))), 1)

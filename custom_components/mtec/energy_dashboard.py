@@ -97,6 +97,18 @@ async def async_additions(hass: HomeAssistant, entry: MtecConfigEntry) -> list[A
     return additions
 
 
+@callback
+def async_capacity(
+    hass: HomeAssistant, entry: MtecConfigEntry, station_id: str, sources: Iterable[Mapping[str, Any]]
+) -> float | None:
+    """Return the capacity in kWh of a station's batteries as the Energy dashboard has it, None if it does not."""
+    batteries = [source for source in sources if source["type"] == "battery" and source.get("capacity")]
+    if not batteries:
+        return None
+    ours = _async_entities(hass, entry, station_id)
+    return sum(source["capacity"] for source in batteries if _is_present("battery", ours, [source])) or None
+
+
 async def async_add(
     hass: HomeAssistant,
     entry: MtecConfigEntry,

@@ -13,7 +13,16 @@ from homeassistant.util import dt as dt_util
 
 from .coordinator import MtecCoordinator, is_over
 from .counter import Counter, ResetCycle
-from .energies import ENERGIES, PV, DailyEnergies, Energy, dated_readings, has_dated_readings, is_supported
+from .energies import (
+    ENERGIES,
+    PV,
+    DailyEnergies,
+    Energy,
+    LifetimeEnergies,
+    dated_readings,
+    has_dated_readings,
+    is_supported,
+)
 from .entity import Discovery, MtecEntity, MtecEntityDescription
 from .history.healing import fills_gaps
 from .home import Home
@@ -23,6 +32,10 @@ _MADE_UP_IN_TIME: Final = timedelta(minutes=20)
 """How long after an hour a row that Home Assistant makes up of it looks as if it was recorded, and some minutes."""
 _DATED_LATELY: Final = timedelta(hours=6)
 """For how long readings with a date are waited for while the source gives none: one without may be of yesterday."""
+
+
+_PRECISION: Final = {ResetCycle.DAY: 2, ResetCycle.MONTH: 1, ResetCycle.YEAR: 0, ResetCycle.NEVER: 0}
+"""The number of decimals of an energy: the portal reports those above a thousand kWh as whole ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +61,7 @@ def energy[DataT](
         device_class=SensorDeviceClass.ENERGY,
         native_unit_of_measurement=UnitOfEnergy.KILO_WATT_HOUR,
         state_class=SensorStateClass.TOTAL_INCREASING if cycle is ResetCycle.NEVER else SensorStateClass.TOTAL,
-        suggested_display_precision=2,
+        suggested_display_precision=_PRECISION[cycle],
         cycle=cycle,
         value_fn=value_fn,
         **more,
@@ -63,6 +76,15 @@ STATION_ENERGIES: tuple[MtecEnergyDescription[StationReading], ...] = (
     # These are not in a reading of the station, only in its daily energies.
     *(energy(each.key, ResetCycle.DAY, lambda _: None, row_energy=each) for each in ENERGIES if each is not PV),
 )
+
+
+def _of_all_years(row_energy: Energy) -> MtecEnergyDescription[LifetimeEnergies]:
+    key = f"{row_energy.key.removesuffix('_today')}_total"
+    return energy(key, ResetCycle.NEVER, lambda energies: energies.total(row_energy), row_energy=row_energy)
+
+
+# The total of the PV energy is in a reading of the station.
+_LIFETIME_ENERGIES = tuple(_of_all_years(each) for each in ENERGIES if each is not PV)
 
 
 _INVERTER_COUNTERS: dict[str, Callable[[Energies], float | None]] = {
@@ -264,3 +286,17 @@ def discover_energies(discovery: Discovery) -> Iterator[MtecEnergySensor[Any]]:
     daily = home.daily_energies.get(id_)
     for description in discovery.new(descriptions, lambda each: _is_supported(each, live, daily)):
         yield MtecEnergySensor(home, live, description, daily)
+    if (lifetime := home.lifetime_energies.get(id_)) is not None and (energies := lifetime.reading) is not None:
+        reading = home.station_readings[id_].reading
+        for total in discovery.new(_LIFETIME_ENERGIES, lambda each: _is_total(each, energies, reading)):
+            yield MtecEnergySensor(home, lifetime, total)
+
+
+def _is_total(
+    description: MtecEnergyDescription[LifetimeEnergies], energies: LifetimeEnergies, reading: StationReading | None
+) -> bool:
+    """Return whether the years report an energy, and the plant has it."""
+    row_energy = description.row_energy
+    if row_energy is None or energies.total(row_energy) is None:
+        return False
+    return is_supported(row_energy, energies.rows, reading)

@@ -19,7 +19,7 @@ from .devices import (
     async_station_id,
     async_update_inverter_device,
 )
-from .energies import DailyEnergies
+from .energies import DailyEnergies, LifetimeEnergies
 from .errors import validation_error
 from .listing import ListedInverter, Listing
 from .models import InverterReading, Station, StationReading
@@ -44,6 +44,7 @@ class Home(DataUpdateCoordinator[Listing]):
         self.data = Listing()
         self.station_readings: dict[str, MtecCoordinator[StationReading]] = {}
         self.daily_energies: dict[str, MtecCoordinator[DailyEnergies]] = {}
+        self.lifetime_energies: dict[str, MtecCoordinator[LifetimeEnergies]] = {}
         self.inverter_readings: dict[str, MtecCoordinator[InverterReading]] = {}
         self.network: dict[str, NetworkInverter] = {}
         self.settings: dict[str, SettingsCoordinator] = {}
@@ -89,7 +90,8 @@ class Home(DataUpdateCoordinator[Listing]):
 
     def in_turn(self) -> list[MtecCoordinator[Any]]:
         """Return the coordinators of what is listed in the order of a poll: least recently asked first."""
-        listed = [*self._live_coordinators(), *(self.daily_energies[id_] for id_ in self.data.stations)]
+        energies = (each[id_] for each in (self.daily_energies, self.lifetime_energies) for id_ in self.data.stations)
+        listed: list[MtecCoordinator[Any]] = [*self._live_coordinators(), *energies]
         return sorted(listed, key=lambda coordinator: coordinator.asked_at)
 
     @callback
@@ -126,7 +128,7 @@ class Home(DataUpdateCoordinator[Listing]):
         return self.data
 
     def _coordinators(self) -> tuple[dict[str, MtecCoordinator[Any]], ...]:
-        return (self.station_readings, self.inverter_readings, self.daily_energies)
+        return (self.station_readings, self.inverter_readings, self.daily_energies, self.lifetime_energies)
 
     def _live_coordinators(self) -> list[MtecCoordinator[Any]]:
         stations = [self.station_readings[id_] for id_ in self.data.stations]

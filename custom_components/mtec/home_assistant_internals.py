@@ -252,10 +252,17 @@ def async_listen_to_statistics(hass: HomeAssistant, action: Callable[[], None]) 
     return hass.bus.async_listen(EVENT_RECORDER_5MIN_STATISTICS_GENERATED, written)
 
 
+async def async_energy_sources_reader(hass: HomeAssistant) -> Callable[[], Sequence[Mapping[str, Any]]]:
+    """Return what returns the sources of the Energy dashboard of that moment, none if they cannot be read."""
+    if not is_supported(Feature.COSTS):
+        return list
+    manager = await async_get_manager(hass)
+    return lambda: [] if manager.data is None else manager.data["energy_sources"]
+
+
 async def async_energy_sources(hass: HomeAssistant) -> Sequence[Mapping[str, Any]]:
     """Return the sources of the Energy dashboard."""
-    data = (await async_get_manager(hass)).data
-    return [] if data is None else data["energy_sources"]
+    return (await async_energy_sources_reader(hass))()
 
 
 async def async_set_energy_sources(hass: HomeAssistant, sources: Sequence[Mapping[str, Any]]) -> None:

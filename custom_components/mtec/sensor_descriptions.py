@@ -17,7 +17,7 @@ from homeassistant.const import (
     UnitOfTemperature,
 )
 
-from .energies import DailyEnergies
+from .energies import DailyEnergies, LifetimeEnergies
 from .entity import MtecEntityDescription
 from .models import (
     BackupReading,
@@ -35,9 +35,9 @@ _CURRENT = SensorDeviceClass.CURRENT
 _FREQUENCY = SensorDeviceClass.FREQUENCY
 _POWER = SensorDeviceClass.POWER
 _SIGNAL = SensorDeviceClass.SIGNAL_STRENGTH
-_STATE_OF_CHARGE = SensorDeviceClass.BATTERY
 _TEMPERATURE = SensorDeviceClass.TEMPERATURE
 _VOLTAGE = SensorDeviceClass.VOLTAGE
+# A state of charge has no device class: Home Assistant lists what has that of a battery among those to be replaced.
 _SHARE = None
 
 _KINDS = {
@@ -47,7 +47,6 @@ _KINDS = {
     _FREQUENCY: (UnitOfFrequency.HERTZ, 2),
     _TEMPERATURE: (UnitOfTemperature.CELSIUS, 1),
     _SIGNAL: (SIGNAL_STRENGTH_DECIBELS_MILLIWATT, 0),
-    _STATE_OF_CHARGE: (PERCENTAGE, 0),
     _SHARE: (PERCENTAGE, 0),
 }
 """The unit and the number of decimals of each device class."""
@@ -109,6 +108,20 @@ def _hidden_diagnostic[DataT](
     return _sensor(device_class, key, value_fn, category=category, enabled=False, precision=precision)
 
 
+def _directions[DataT](
+    positive: str, negative: str, value_fn: Callable[[DataT], float | None]
+) -> tuple[MtecSensorDescription[DataT], ...]:
+    """Return two sensors of a power with a sign, one for each direction and never below 0, disabled by default."""
+    return (
+        _sensor(_POWER, positive, lambda reading: _at_least_zero(value_fn(reading), 1), enabled=False),
+        _sensor(_POWER, negative, lambda reading: _at_least_zero(value_fn(reading), -1), enabled=False),
+    )
+
+
+def _at_least_zero(value: float | None, sign: int) -> float | None:
+    return None if value is None else max(0.0, sign * value)
+
+
 def _code[DataT](
     key: str, value_fn: Callable[[DataT], int | None], number: int | None = None
 ) -> MtecSensorDescription[DataT]:
@@ -143,7 +156,9 @@ STATION_SENSORS: tuple[MtecSensorDescription[StationReading], ...] = (
     _sensor(_POWER, "grid_power", lambda reading: reading.grid_power),
     _sensor(_POWER, "battery_power", lambda reading: reading.battery_power),
     _sensor(_POWER, "consumption_power", lambda reading: reading.consumption_power),
-    _sensor(_STATE_OF_CHARGE, "state_of_charge", lambda reading: reading.state_of_charge),
+    *_directions("grid_import_power", "grid_export_power", lambda reading: reading.grid_power),
+    *_directions("battery_discharge_power", "battery_charge_power", lambda reading: reading.battery_power),
+    _sensor(_SHARE, "state_of_charge", lambda reading: reading.state_of_charge),
     _sensor(_POWER, "backup_power", lambda reading: reading.backup_power),
     _hidden_diagnostic(_POWER, "installed_power", lambda reading: reading.installed_power),
     _hidden_diagnostic(_SIGNAL, "signal_strength", lambda reading: reading.signal_strength),
@@ -152,6 +167,13 @@ STATION_SENSORS: tuple[MtecSensorDescription[StationReading], ...] = (
 DAILY_ENERGIES_SENSORS: tuple[MtecSensorDescription[DailyEnergies], ...] = (
     _sensor(_SHARE, "self_consumption_today", lambda energies: energies.self_consumption),
     _sensor(_SHARE, "self_sufficiency_today", lambda energies: energies.self_sufficiency),
+    _sensor(_SHARE, "self_consumption_this_month", lambda energies: energies.self_consumption_this_month),
+    _sensor(_SHARE, "self_sufficiency_this_month", lambda energies: energies.self_sufficiency_this_month),
+)
+
+LIFETIME_ENERGIES_SENSORS: tuple[MtecSensorDescription[LifetimeEnergies], ...] = (
+    _sensor(_SHARE, "self_consumption_this_year", lambda energies: energies.self_consumption_this_year),
+    _sensor(_SHARE, "self_sufficiency_this_year", lambda energies: energies.self_sufficiency_this_year),
 )
 
 _INVERTER_SENSORS: tuple[MtecSensorDescription[InverterReading], ...] = (
@@ -165,9 +187,11 @@ _INVERTER_SENSORS: tuple[MtecSensorDescription[InverterReading], ...] = (
     _diagnostic(_FREQUENCY, "grid_frequency", lambda reading: reading.grid_frequency),
     _enum("work_status", WorkStatus, lambda reading: reading.work_status),
     _sensor(_POWER, "battery_power", lambda reading: reading.battery.power),
+    *_directions("grid_import_power", "grid_export_power", lambda reading: reading.grid_power),
+    *_directions("battery_discharge_power", "battery_charge_power", lambda reading: reading.battery.power),
     _sensor(_VOLTAGE, "battery_voltage", lambda reading: reading.battery.voltage),
     _sensor(_CURRENT, "battery_current", lambda reading: reading.battery.current),
-    _sensor(_STATE_OF_CHARGE, "state_of_charge", lambda reading: reading.battery.state_of_charge),
+    _sensor(_SHARE, "state_of_charge", lambda reading: reading.battery.state_of_charge),
     _diagnostic(_SHARE, "state_of_health", lambda reading: reading.battery.state_of_health),
     _diagnostic(_TEMPERATURE, "battery_temperature", lambda reading: reading.battery.temperature),
     _enum("battery_mode", BatteryMode, lambda reading: reading.battery.mode, enabled=False),
