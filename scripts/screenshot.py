@@ -121,6 +121,18 @@ async def set_up(demo: Demo, page: Any) -> None:
     await page.mouse.move(0, 0)
 
 
+async def energy_dialog(demo: Demo, page: Any) -> None:
+    """Show the dialog that sets up the Energy dashboard."""
+    await wait_for_values(demo)
+    words = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text())
+    steps = words["options"]["step"]
+    await page.goto(f"{demo.home}/config/integrations/integration/{DOMAIN}")
+    await page.get_by_label("Configure", exact=True).first.click()
+    await page.get_by_text(steps["init"]["menu_options"]["energy_dashboard"], exact=True).click()
+    await page.get_by_text(steps["energy_dashboard"]["data"]["import_price"]).first.wait_for()
+    await page.mouse.move(0, 0)
+
+
 async def furnish(demo: Demo, *, past: bool) -> None:
     """Give the home its dashboards and, if wanted, some of a plant's past, which takes some minutes."""
     await wait_for_values(demo)
@@ -159,20 +171,22 @@ def view(path: str, height: int) -> Callable[[Demo, Any], Awaitable[None]]:
 
 @dataclass(frozen=True)
 class House:
-    """A demo that pictures are taken of: when it is there, whether an account is set up and its past imported."""
+    """A demo that pictures are taken of: when it is there, and whether it has an account, dashboards, and a past."""
 
     moment: datetime
     account: bool = True
-    past: bool = True
+    dashboards: bool = True
+    past: bool = False
 
 
 PICTURES: dict[str, tuple[House, Callable[[Demo, Any], Awaitable[None]]]] = {
-    "set-up": (House(MORNING, account=False, past=False), set_up),
-    "device": (House(MORNING, past=False), device),
-    "dashboard-now": (House(MORNING, past=False), view("now", 1000)),
-    "dashboard-today": (House(EVENING), view("today", 1300)),
-    "dashboard-years": (House(EVENING), view("years", 1300)),
-    "energy": (House(EVENING), energy),
+    "set-up": (House(MORNING, account=False, dashboards=False), set_up),
+    "energy-dialog": (House(MORNING, dashboards=False), energy_dialog),
+    "device": (House(MORNING), device),
+    "dashboard-now": (House(MORNING), view("now", 1000)),
+    "dashboard-today": (House(EVENING, past=True), view("today", 1300)),
+    "dashboard-years": (House(EVENING, past=True), view("years", 1300)),
+    "energy": (House(EVENING, past=True), energy),
 }
 """The house of each picture, and what brings the browser there."""
 
@@ -185,7 +199,7 @@ async def take(house: House, names: Sequence[str]) -> None:
         async with demo_house(
             folder, account=house.account, simulator_options=options, environment=environment
         ) as demo:
-            if house.account:
+            if house.dashboards:
                 await furnish(demo, past=house.past)
             for name in names:
                 async with browser_page(demo, browser) as page:

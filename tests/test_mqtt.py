@@ -27,6 +27,7 @@ from custom_components.mtec.const import (
     DOMAIN,
     NETWORK_INTERVAL,
     POLL_INTERVAL,
+    SETTINGS_INTERVAL,
     SUBENTRY_INVERTER,
 )
 from custom_components.mtec.local.exchange import Timing
@@ -35,6 +36,7 @@ from custom_components.mtec.publishing.outbox import async_outbox
 from tests.broker import Broker, Listener, until
 from tests.conftest import FAMILY, GENERATION1, GENERATION2
 from tests.home import SEED, Home, entry_at
+from tests.inverter_home import inverter_subentry
 from tests.inverter_simulator import InverterSimulator
 from tests.mqtt_messages import golden
 from tests.portal_simulator import HOUSE, Station
@@ -276,6 +278,47 @@ async def test_inverter_in_the_network_is_published_without_an_account(
         expected = {topic.replace(old, base) for topic in golden(f"family-network-{layout}")}
         await until(lambda: expected <= listener.texts.keys())
         assert listener.texts.keys() == expected
+        assert await home.hass.config_entries.async_unload(entry.entry_id)
+
+
+@GENERATION2
+async def test_settings_that_are_switched_on_are_published(
+    home: Home, mqtt_entry: MockConfigEntry, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "TIMING", Timing(spacing=0))
+    async with InverterSimulator(HOUSE, seed=SEED, clock=home.simulator.clock, framing="tcp") as inverter:
+        entry = MockConfigEntry(
+            domain=DOMAIN,
+            title="Cellar",
+            data={},
+            options={CONF_MQTT: SETTINGS | {"layout": Layout.MTECMQTT.value}},
+            subentries_data=[inverter_subentry(inverter)],
+        )
+        for address, raw in (
+            (50000, 258),
+            (25100, 1),
+            (25103, 605),
+            (52502, 1),
+            (52503, 150),
+            (52504, 0),
+            (52505, 200),
+        ):
+            inverter.change(address, raw)
+        await set_up(home, entry)
+        await poll(home, after=SETTINGS_INTERVAL)
+        await poll(home, after=NETWORK_INTERVAL)
+        expected = {
+            "now-base/mode": "258",
+            "config/grid_inject_switch": "1",
+            "config/grid_inject_limit": "60.500",
+            "config/on_grid_soc_switch": "1",
+            "config/on_grid_soc_limit": "15.000",
+            "config/off_grid_soc_switch": "0",
+            "config/off_grid_soc_limit": "20.000",
+        }
+        topics = {f"MTEC/{SERIAL}/{parameter}": text for parameter, text in expected.items()}
+        await until(lambda: topics.keys() <= listener.texts.keys())
+        assert {topic: listener.texts[topic] for topic in topics} == topics
         assert await home.hass.config_entries.async_unload(entry.entry_id)
 
 

@@ -21,11 +21,13 @@ from custom_components.mtec.energies import (
     Energy,
     is_supported,
 )
+from custom_components.mtec.local.registers import MODES
 from custom_components.mtec.models import (
     BackupReading,
     BatteryMode,
     Energies,
     InverterReading,
+    InverterSettings,
     PhaseReading,
     ReadingSource,
     StationReading,
@@ -82,7 +84,8 @@ class InverterValues:
     """What is known of an inverter now.
 
     `station` and `today` are the readings of its station and the station's energies of today in kWh. They are None
-    unless it is the only inverter of the station: then its station's values are its own.
+    unless it is the only inverter of the station: then its station's values are its own. `settings` are None unless
+    they are switched on.
     """
 
     serial_number: str
@@ -90,6 +93,7 @@ class InverterValues:
     firmware: str | None = None
     station: StationReading | None = None
     today: UsageRow | None = None
+    settings: InverterSettings | None = None
 
 
 # Levels of topics
@@ -232,6 +236,16 @@ _MTECMQTT: Final[tuple[_Row[InverterValues], ...]] = (
     ("now-pv/pv_generation_duration", lambda values: _whole(values.reading.pv_time)),
 )
 
+_MTECMQTT_SETTINGS: Final[tuple[_Row[InverterSettings], ...]] = (
+    ("now-base/mode", lambda settings: None if settings.mode is None else str(MODES[settings.mode])),
+    ("config/grid_inject_switch", lambda settings: settings.is_feed_in_limited),
+    ("config/grid_inject_limit", lambda settings: settings.feed_in_limit),
+    ("config/on_grid_soc_switch", lambda settings: settings.has_reserve_on_grid),
+    ("config/on_grid_soc_limit", lambda settings: settings.reserve_on_grid),
+    ("config/off_grid_soc_switch", lambda settings: settings.has_reserve_off_grid),
+    ("config/off_grid_soc_limit", lambda settings: settings.reserve_off_grid),
+)
+
 _MTECMQTT_PHASE: Final[tuple[_Row[PhaseReading], ...]] = (
     ("now-grid/grid_{}", lambda phase: _whole(_negated(phase.grid_power))),
     ("now-grid/ac_voltage_{}", lambda phase: phase.voltage),
@@ -269,6 +283,8 @@ def _mtecmqtt(values: InverterValues) -> Iterator[tuple[str, Value]]:
     values = _with_station(values)
     reading = values.reading
     yield from _rows(_MTECMQTT, values)
+    if values.settings is not None:
+        yield from _rows(_MTECMQTT_SETTINGS, values.settings)
     for number, letter in _PHASES.items():
         yield from _rows(_MTECMQTT_PHASE, reading.phases.get(number, PhaseReading()), letter)
         yield from _rows(_MTECMQTT_BACKUP, reading.backup_phases.get(number, BackupReading()), letter)

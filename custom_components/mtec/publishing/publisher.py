@@ -156,11 +156,12 @@ class Publisher:
         inverter, coordinator = self._home.data.inverters.get(id_), self._home.inverter_readings.get(id_)
         if not self._has_inverters or inverter is None or coordinator is None or coordinator.reading is None:
             return
-        network = self._home.network.get(id_)
+        network, settings = self._home.network.get(id_), self._home.settings.get(id_)
         values = InverterValues(
             serial_number=id_,
             reading=coordinator.reading,
             firmware=None if network is None else network.identity.firmware,
+            settings=None if settings is None else settings.reading,
         )
         station_id = inverter.station_id
         if station_id is not None and self._only_inverter(station_id) == id_:
