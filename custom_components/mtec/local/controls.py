@@ -19,9 +19,9 @@ from .errors import (
     WriteRefusedError,
 )
 from .inverter import LocalInverter
+from .modes import MODES
 from .registers import (
     DISPENSABLE_SETTINGS,
-    MODES,
     OPEN_CAPS,
     SETTINGS,
     TOLD_POWER_STEP,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from modbus_connection.model import Component, NumberField, RawField, StringField
 
-from custom_components.mtec.models import BatteryMode, InverterMode, WorkStatus
+from custom_components.mtec.models import BatteryMode, WorkStatus
 
 type Range = tuple[int, int]
 """The first and the last address of registers in a row."""
@@ -404,16 +404,6 @@ TOLD_POWER_STEP: Final = 10.0
 
 OPEN_CAPS: Final[Mapping[str, int]] = {"most_output": 20_000, "most_input": -20_000}
 """The raw caps of the inverter's AC output and input that limit nothing."""
-
-MODES: Final[Mapping[InverterMode, int]] = {
-    InverterMode.GENERAL: 257,
-    InverterMode.ECONOMIC: 258,
-    InverterMode.UPS: 259,
-    InverterMode.PEAK_SHIFT: 260,
-    InverterMode.FEED_IN: 261,
-    InverterMode.OFF_GRID: 512,
-    InverterMode.COMMANDED: 771,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from custom_components.mtec.energies import (
     Energy,
     is_supported,
 )
-from custom_components.mtec.local.registers import MODES
+from custom_components.mtec.local.modes import MODES
 from custom_components.mtec.models import (
     BackupReading,
     BatteryMode,
