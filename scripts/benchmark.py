@@ -2,12 +2,13 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 import os
 from pathlib import Path
 import platform
+import sys
 import time
 from typing import Final
 
@@ -40,8 +41,12 @@ def _machine() -> str:
     return f"Python {python}, {os.cpu_count()} processors ({processor}), {today}"
 
 
-async def _measure(measurements: Iterable[Measurement]) -> list[Row]:
-    return [row for measurement in measurements for row in await measurement()]
+async def _measure(measurements: Mapping[str, Measurement]) -> list[Row]:
+    rows: list[Row] = []
+    for name, measurement in measurements.items():
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows += await measurement()
+    return rows
 
 
 def main() -> None:
@@ -59,11 +64,11 @@ def main() -> None:
     names = arguments.names or ([] if original else list(MEASUREMENTS))
     if unknown := set(names) - MEASUREMENTS.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    measurements = [MEASUREMENTS[name] for name in names]
+    measurements = {name: MEASUREMENTS[name] for name in names}
     if original is not None:
         if missing := missing_files(original):
             parser.error(f"{original} is not the original export tool: it lacks {', '.join(missing)}")
-        measurements.append(partial(against, original))
+        measurements["against"] = partial(against, original)
     began = time.monotonic()
     rows = asyncio.run(_measure(measurements))
     print(table(rows))

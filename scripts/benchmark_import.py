@@ -119,6 +119,7 @@ async def measure(days: int, url: str) -> dict[str, float]:
     with TemporaryDirectory() as name:
         async with home(Path(name)) as hass:
             await set_up(hass)
+            await hass.async_start()
             await Household(hass).add_account(url, EMAIL, PASSWORD)
             await _begin_statistics(hass)
             start = (dt_util.now().date() - timedelta(days=days)).isoformat()
