@@ -55,27 +55,36 @@ class Blocks:
 
     def __init__(self) -> None:
         self.longest = 0.0
+        self._started = 0.0
+        self._is_over = False
 
     def __enter__(self) -> Self:
         """Begin to time."""
         gc.collect()
         gc.disable()
+        self._is_over, self._started = False, thread_time()
         self._run = events.Handle._run  # noqa: SLF001
         run = self._run
 
         def timed(handle: events.Handle) -> None:
             # Not the time of the clock, in which other processes may have run.
-            started = thread_time()
+            self._started = thread_time()
             run(handle)
-            self.longest = max(self.longest, thread_time() - started)
+            self._note()
 
         events.Handle._run = timed  # type: ignore[assignment, method-assign]  # noqa: SLF001
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Time no more."""
+        """Time no more. What follows in the callback that leaves the context is not counted."""
+        self._note()
+        self._is_over = True
         gc.enable()
         events.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001
+
+    def _note(self) -> None:
+        if not self._is_over:
+            self.longest = max(self.longest, thread_time() - self._started)
 
 
 async def set_up(hass: HomeAssistant) -> float:
