@@ -47,22 +47,24 @@ async def serve(count: int, generation: int) -> None:
 
 
 class Blocks:
-    """Times the callbacks of the event loop while the context is entered. `longest` is in seconds of processor time.
+    """Times the callbacks of the event loop while the context is entered.
+
+    `longest` is the longest one, `used` what all of the process took meanwhile, in seconds of processor time.
 
     Garbage is not collected meanwhile. That takes about ten milliseconds, with and without this integration, and would
     count for whichever callback it meets.
     """
 
     def __init__(self) -> None:
-        self.longest = 0.0
-        self._started = 0.0
+        self.longest = self.used = 0.0
+        self._entered = self._started = 0.0
         self._is_over = False
 
     def __enter__(self) -> Self:
         """Begin to time."""
         gc.collect()
         gc.disable()
-        self._is_over, self._started = False, thread_time()
+        self._is_over, self._started, self._entered = False, thread_time(), process_time()
         self._run = events.Handle._run  # noqa: SLF001
         run = self._run
 
@@ -78,6 +80,7 @@ class Blocks:
     def __exit__(self, *_: object) -> None:
         """Time no more. What follows in the callback that leaves the context is not counted."""
         self._note()
+        self.used += process_time() - self._entered
         self._is_over = True
         gc.enable()
         events.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001
@@ -114,20 +117,18 @@ async def polls(hass: HomeAssistant, account: Account) -> dict[str, float]:
     for event_type in (EVENT_STATE_CHANGED, EVENT_STATE_REPORTED):
         hass.bus.async_listen(event_type, count, event_filter=everything)  # type: ignore[misc]
     requests = account.client.request_log.requests
-    before, used = Blocks(), 0.0
+    blocks = Blocks()
     for _ in range(POLLS):
         for coordinator in account.in_turn():
             coordinator.fetched_at = None
-        started = process_time()
-        with before:
+        with blocks:
             await account.async_refresh()
-        used += process_time() - started
         await asyncio.sleep(1)
     requests = account.client.request_log.requests - requests
     return {
-        "poll_ms": used * 1000 / POLLS,
+        "poll_ms": blocks.used * 1000 / POLLS,
         "requests": requests / POLLS,
-        "longest_block_ms": before.longest * 1000,
+        "longest_block_ms": blocks.longest * 1000,
         "changed": writes[str(EVENT_STATE_CHANGED)],
         "unchanged": writes[str(EVENT_STATE_REPORTED)],
     }
