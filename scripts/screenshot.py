@@ -81,6 +81,7 @@ async def browser_page(demo: Demo, browser_path: str) -> AsyncIterator[Any]:
             locale="en-GB",
             timezone_id=CORE_CONFIG["time_zone"],
         )
+        page.set_default_timeout(120_000)  # some machines are slow
         await page.add_init_script(f"localStorage.hassTokens = {json.dumps(json.dumps(tokens))}")
         yield page
         await browser.close()

@@ -28,7 +28,8 @@ _PASSWORDS = """  amqtt.plugins.authentication.FileAuthPlugin:
     password_file: {file}
 """
 _PATIENCE = 20.0
-_MARK = "mark"
+MARK = "mark"
+"""A topic that listeners listen to, but do not count as a reading."""
 
 
 class Broker:
@@ -125,7 +126,7 @@ class Listener:
         self.retained: dict[str, str] = {}
         """The texts that the broker kept, which it sends when a client begins to listen."""
         self.received: list[tuple[str, str]] = []
-        self._topics = (*(topics or ("MTEC/#",)), _MARK)
+        self._topics = (*(topics or ("MTEC/#",)), MARK)
         self._subscribed = False
         self._client = Client(CallbackAPIVersion.VERSION2)
         if login:
@@ -155,14 +156,14 @@ class Listener:
 
     async def until_kept_is_known(self) -> None:
         """Wait for a message of its own, which comes after those that the broker kept."""
-        mark = (_MARK, str(len(self.received)))
+        mark = (MARK, str(len(self.received)))
         self.publish(*mark)
         await until(lambda: mark in self.received)
 
     def _receive(self, message: MQTTMessage) -> None:
         text = message.payload.decode()
         self.received.append((message.topic, text))
-        if message.topic == _MARK:
+        if message.topic == MARK:
             return
         if text:
             self.texts[message.topic] = text

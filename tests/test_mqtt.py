@@ -33,7 +33,7 @@ from custom_components.mtec.const import (
 from custom_components.mtec.local.exchange import Timing
 from custom_components.mtec.publishing.layouts import Layout
 from custom_components.mtec.publishing.outbox import async_outbox
-from tests.broker import Broker, Listener, until
+from tests.broker import MARK, Broker, Listener, until
 from tests.conftest import FAMILY, GENERATION1, GENERATION2
 from tests.home import SEED, Home, entry_at
 from tests.inverter_home import inverter_subentry
@@ -122,6 +122,13 @@ async def set_up(home: Home, entry: MockConfigEntry) -> None:
     await settle(home)
 
 
+async def until_all_has_arrived(home: Home, listener: Listener) -> None:
+    """Wait for a message that Home Assistant publishes after all others."""
+    mark = (MARK, f"{len(listener.received)} of Home Assistant")
+    await mqtt.async_publish(home.hass, *mark)
+    await until(lambda: mark in listener.received)
+
+
 async def reconnect(home: Home) -> None:
     """Let the MQTT integration connect again, which it tries every few seconds by a clock that stands still here."""
     for _ in range(100):
@@ -157,6 +164,7 @@ async def test_new_values_are_published_with_each_poll(
     await add(home)
     await until(lambda: PV in listener.texts)
     await settle(home)
+    await until_all_has_arrived(home, listener)
     before = [topic for topic, _ in listener.received].count(PV)
     await poll(home, 3)
     await until(lambda: [topic for topic, _ in listener.received].count(PV) == before + 3)
@@ -170,13 +178,13 @@ async def test_data_that_are_kept_after_a_failure_are_not_published_again(
     await add(home)
     await until(lambda: PV in listener.texts)
     await settle(home)
+    await until_all_has_arrived(home, listener)
     home.simulator.faults.add("http_500")
     count = len(listener.received)
     await poll(home)
     assert home.value("sensor.haus_am_see_pv_power") != "unavailable"
-    await mqtt.async_publish(home.hass, "MTEC/mark", "yes")
-    await until(lambda: ("MTEC/mark", "yes") in listener.received)
-    assert [topic for topic, _ in listener.received[count:]] == ["MTEC/mark"]
+    await until_all_has_arrived(home, listener)
+    assert [topic for topic, _ in listener.received[count:]] == [MARK]
     home.simulator.faults.clear()
     await poll(home)
     # All of one poll are there, and nothing of the other one is before them.
@@ -197,7 +205,7 @@ async def test_only_what_is_chosen_is_published(
         base = f"{settings.get('topic', 'MTEC')}/Haus am See/"
         await until(lambda: any(topic.startswith(base + expected) for topic in listener.texts))
         await settle(home)
-        await listener.until_kept_is_known()
+        await until_all_has_arrived(home, listener)
         assert entry.state is ConfigEntryState.LOADED
         found = {
             topic: text for topic, text in listener.texts.items() if not topic.startswith(("$SYS", "homeassistant"))
