@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 import gc
@@ -133,7 +134,9 @@ async def reconnect(home: Home) -> None:
     """Let the MQTT integration connect again, which it tries every few seconds by a clock that stands still here."""
     for _ in range(100):
         await poll(home, after=NETWORK_INTERVAL)
-        if mqtt.is_connected(home.hass):
+        # The broker's answer takes real time: should the clock move on before, the attempt is given up.
+        with suppress(AssertionError):
+            await until(lambda: mqtt.is_connected(home.hass), patience=1)
             return
     raise AssertionError("It does not connect")
 
