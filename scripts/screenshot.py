@@ -153,15 +153,16 @@ async def energy(demo: Demo, page: Any) -> None:
     await period.locator("ha-date-range-picker").click()
     await page.get_by_text("This year", exact=True).click()
     await period.get_by_label("Previous").click()
-    await page.wait_for_timeout(1000)
-    await period.locator("ha-spinner").wait_for(state="hidden", timeout=120_000)
+    await page.wait_for_timeout(15_000)  # a year of data takes its time
     await page.mouse.move(0, 0)
 
 
-def view(path: str, height: int) -> Callable[[Demo, Any], Awaitable[None]]:
+def view(path: str, height: int, moment: datetime) -> Callable[[Demo, Any], Awaitable[None]]:
     """Return what shows a view of our dashboard."""
 
     async def show(demo: Demo, page: Any) -> None:
+        # Its curves go until now.
+        await page.clock.set_fixed_time(moment + timedelta(minutes=15))
         await page.set_viewport_size({"width": 1440, "height": height})
         await page.goto(f"{demo.home}/{PATH}/{path}")
         await page.locator("hui-sections-view ha-card").first.wait_for()
@@ -184,9 +185,9 @@ PICTURES: dict[str, tuple[House, Callable[[Demo, Any], Awaitable[None]]]] = {
     "set-up": (House(MORNING, account=False, dashboards=False), set_up),
     "energy-dialog": (House(MORNING, dashboards=False), energy_dialog),
     "device": (House(MORNING), device),
-    "dashboard-now": (House(MORNING), view("now", 1000)),
-    "dashboard-today": (House(EVENING, past=True), view("today", 1300)),
-    "dashboard-years": (House(EVENING, past=True), view("years", 1300)),
+    "dashboard-now": (House(MORNING), view("now", 1000, MORNING)),
+    "dashboard-today": (House(EVENING, past=True), view("today", 1300, EVENING)),
+    "dashboard-years": (House(EVENING, past=True), view("years", 1300, EVENING)),
     "energy": (House(EVENING, past=True), energy),
 }
 """The house of each picture, and what brings the browser there."""
@@ -204,8 +205,6 @@ async def take(house: House, names: Sequence[str]) -> None:
                 await furnish(demo, past=house.past)
             for name in names:
                 async with browser_page(demo, browser) as page:
-                    # The frontend's cards ask for the time until now: what has come in since belongs to it.
-                    await page.clock.set_fixed_time(house.moment + timedelta(minutes=15))
                     await shoot(demo, page, name)
 
 
