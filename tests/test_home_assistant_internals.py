@@ -4,12 +4,11 @@ import ast
 from collections.abc import Iterator
 import importlib
 import logging
-import sys
 from typing import Any
 
 from homeassistant.components import recorder
 from homeassistant.components.recorder import Recorder
-from homeassistant.config_entries import HANDLERS, ConfigEntryState
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import __version__
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -21,6 +20,7 @@ from custom_components.mtec.const import DOMAIN
 from tests.checkout import MTEC
 from tests.conftest import FAMILY, GENERATION1
 from tests.home import add_account, entry_at
+from tests.imported_anew import not_yet_imported
 from tests.portal_simulator import HOUSE, PortalSimulator
 
 ENTRY_ID = "family"
@@ -75,19 +75,10 @@ async def _loaded(hass: HomeAssistant) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _integration_not_yet_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the integration be imported anew, and put its modules back afterwards."""
-    before = {name: module for name, module in sys.modules.items() if name.startswith(f"custom_components.{DOMAIN}")}
-    dialog = HANDLERS.get(DOMAIN)
-    for name in before:
-        del sys.modules[name]
-    yield
-    if dialog is not None:  # the new one would stay for the tests that follow, with modules that they do not know
-        HANDLERS[DOMAIN] = dialog
-    for name in [name for name in sys.modules if name.startswith(f"custom_components.{DOMAIN}")]:
-        del sys.modules[name]
-    sys.modules.update(before)
-    vars(sys.modules["custom_components"])[DOMAIN] = before[f"custom_components.{DOMAIN}"]
+def _integration_not_yet_imported() -> Iterator[None]:
+    """Let the integration be imported anew."""
+    with not_yet_imported():
+        yield
 
 
 async def _load_account(

@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 import re
 from string import Formatter
-import sys
 from typing import Any
 import warnings
 
@@ -31,6 +30,7 @@ from custom_components.mtec.export.usage import RangeProblem
 from custom_components.mtec.issues import _KINDS
 from tests.checkout import CHECKOUT, MTEC, VERSIONS
 from tests.conftest import SetUp
+from tests.imported_anew import not_yet_imported
 
 TRANSLATIONS = MTEC / "translations"
 MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(MTEC.rglob("*.py"))}
@@ -466,18 +466,11 @@ def test_brand_has_nothing_else() -> None:
 def test_importing_is_no_deprecated_use(caplog: pytest.LogCaptureFixture) -> None:
     """Home Assistant, and Python, warn of what will be gone when a module is imported that uses it."""
     names = [".".join(path.relative_to(CHECKOUT).with_suffix("").parts) for path in MODULES]
-    loaded = {name: module for name, module in sys.modules.items() if name.startswith(f"custom_components.{DOMAIN}")}
-    for name in loaded:
-        del sys.modules[name]
-    try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            for name in names:
-                if not name.endswith("__main__"):
-                    importlib.import_module(name.removesuffix(".__init__"))
-    finally:
-        sys.modules.update(loaded)
-        vars(sys.modules["custom_components"])[DOMAIN] = loaded[f"custom_components.{DOMAIN}"]
+    with not_yet_imported(), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for name in names:
+            if not name.endswith("__main__"):
+                importlib.import_module(name.removesuffix(".__init__"))
     assert [str(each.message) for each in warned if str(MTEC) in each.filename] == []
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
