@@ -687,6 +687,13 @@ async def test_polling_goes_first(
     assert (await export)["rows"] == 45 * 288 + 145
 
 
+@pytest.fixture
+def slow(simulator: PortalSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an export last long enough for its progress to be shown."""
+    monkeypatch.setattr(progress_module, "SHOW_AFTER", 0.02)
+    simulator.delay = 0.002
+
+
 @pytest.mark.parametrize(
     ("language", "message", "result"),
     [
@@ -697,10 +704,9 @@ async def test_polling_goes_first(
 @pytest.mark.parametrize("to_file", [True, False])
 async def test_progress_is_shown(
     hass: HomeAssistant,
-    simulator: PortalSimulator,
     set_up: SetUp,
+    slow: None,
     call: Call,
-    monkeypatch: pytest.MonkeyPatch,
     media: Path,
     language: str,
     message: str,
@@ -710,8 +716,6 @@ async def test_progress_is_shown(
     """With a file it ends as a line that says where it is."""
     hass.config.language = language
     await set_up(FAMILY)
-    monkeypatch.setattr(progress_module, "SHOW_AFTER", 0.02)
-    simulator.delay = 0.002
     path = media / "usage.csv"
     file = {"filename": str(path)} if to_file else {}
     export = hass.async_create_task(call("export_csv", type="day", start="2026-05-01", **file))
@@ -732,15 +736,12 @@ async def test_progress_is_shown(
 
 async def test_export_that_fails_leaves_no_notification(
     hass: HomeAssistant,
-    simulator: PortalSimulator,
     set_up: SetUp,
+    slow: None,
     call: Call,
-    monkeypatch: pytest.MonkeyPatch,
     media: Path,
 ) -> None:
     entry = await set_up(FAMILY)
-    monkeypatch.setattr(progress_module, "SHOW_AFTER", 0.02)
-    simulator.delay = 0.002
     filename = str(media / "usage.csv")
     export = hass.async_create_task(fails(call, "export_cancelled", type="day", start="2025-01-01", filename=filename))
     notifications = _async_get_or_create_notifications(hass)
