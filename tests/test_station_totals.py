@@ -163,19 +163,19 @@ def test_share_is_of_the_rows_that_report_both_of_its_energies() -> None:
     """A day without the fed-in energy is left out, not taken for one on which nothing was fed in."""
     days = [_row(date(2026, 6, 1), pv=10, grid_export=4), _row(date(2026, 6, 2), pv=90)]
     energies = DailyEnergies(day=date(2026, 6, 2), rows={row.start: row for row in days})
-    assert (energies.self_consumption, energies.self_consumption_this_month) == (None, 60.0)
-    assert energies.self_sufficiency_this_month is None
+    assert (energies.shares_today.self_consumption, energies.shares_this_month.self_consumption) == (None, 60.0)
+    assert energies.shares_this_month.self_sufficiency is None
 
 
 def test_month_is_without_the_last_day_of_the_month_before() -> None:
     days = [_row(date(2026, 5, 31), pv=10, grid_export=10), _row(date(2026, 6, 1), pv=3, grid_export=1)]
     energies = DailyEnergies(day=date(2026, 6, 1), rows={row.start: row for row in days})
-    assert energies.self_consumption_this_month == 66.7
+    assert energies.shares_this_month.self_consumption == 66.7
 
 
 def test_year_that_is_not_reported_has_no_share() -> None:
     """On the first of January there may be no row of the new year yet."""
     rows = [_row(date(2025, 1, 1), pv=10, grid_export=4, consumption=8, grid_import=2)]
-    assert LifetimeEnergies(year=2025, rows=rows).self_sufficiency_this_year == 75.0
-    assert LifetimeEnergies(year=2025, rows=rows, has_meter=False).self_sufficiency_this_year is None
-    assert LifetimeEnergies(year=2026, rows=rows).self_consumption_this_year is None
+    assert LifetimeEnergies(year=2025, rows=rows).shares_this_year.self_sufficiency == 75.0
+    assert LifetimeEnergies(year=2025, rows=rows, has_meter=False).shares_this_year.self_sufficiency is None
+    assert LifetimeEnergies(year=2026, rows=rows).shares_this_year.self_consumption is None

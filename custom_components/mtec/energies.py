@@ -86,6 +86,24 @@ CONSUMPTION: Final = Energy(
 ENERGIES: Final = (PV, GRID_IMPORT, GRID_EXPORT, BATTERY_CHARGE, BATTERY_DISCHARGE, CONSUMPTION)
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How much of a station's energy stays in the house, by the rows of a period. Not known without a grid meter."""
+
+    rows: Sequence[UsageRow]
+    has_meter: bool
+
+    @property
+    def self_consumption(self) -> float | None:
+        """The share of the PV energy in % that was not fed in. None without PV energy or without a meter."""
+        return _remaining_share(self.rows, PV, GRID_EXPORT) if self.has_meter else None
+
+    @property
+    def self_sufficiency(self) -> float | None:
+        """The share of the consumption in % not drawn from the grid. None without consumption or a meter."""
+        return _remaining_share(self.rows, CONSUMPTION, GRID_IMPORT) if self.has_meter else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyEnergies:
     """The energies of a station by day: `day`, the day before and the rest of their months, as far as reported.
@@ -103,30 +121,15 @@ class DailyEnergies:
         return self.rows.get(self.day)
 
     @property
-    def this_month(self) -> list[UsageRow]:
-        """The energies of the days of this month."""
+    def shares_today(self) -> Shares:
+        """The shares of today."""
+        return Shares([] if self.today is None else [self.today], self.has_meter)
+
+    @property
+    def shares_this_month(self) -> Shares:
+        """The shares of this month."""
         first = self.day.replace(day=1)
-        return [row for start, row in self.rows.items() if first <= start <= self.day]
-
-    @property
-    def self_consumption(self) -> float | None:
-        """The share of today's PV energy in % that was not fed in. None without PV energy or without a meter."""
-        return _self_consumption([self.today]) if self.has_meter else None
-
-    @property
-    def self_sufficiency(self) -> float | None:
-        """The share of today's consumption in % not drawn from the grid. None without consumption or a meter."""
-        return _self_sufficiency([self.today]) if self.has_meter else None
-
-    @property
-    def self_consumption_this_month(self) -> float | None:
-        """The same share of this month's PV energy."""
-        return _self_consumption(self.this_month) if self.has_meter else None
-
-    @property
-    def self_sufficiency_this_month(self) -> float | None:
-        """The same share of this month's consumption."""
-        return _self_sufficiency(self.this_month) if self.has_meter else None
+        return Shares([row for start, row in self.rows.items() if first <= start <= self.day], self.has_meter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,19 +149,9 @@ class LifetimeEnergies:
         return round(sum(known), 3) if known else None
 
     @property
-    def this_year(self) -> list[UsageRow]:
-        """The energies of this year, none if it is not reported."""
-        return [row for row in self.rows if row.start.year == self.year]
-
-    @property
-    def self_consumption_this_year(self) -> float | None:
-        """The share of this year's PV energy in % that was not fed in. None without PV energy or without a meter."""
-        return _self_consumption(self.this_year) if self.has_meter else None
-
-    @property
-    def self_sufficiency_this_year(self) -> float | None:
-        """The share of this year's consumption in % not drawn from the grid. None without consumption or a meter."""
-        return _self_sufficiency(self.this_year) if self.has_meter else None
+    def shares_this_year(self) -> Shares:
+        """The shares of this year."""
+        return Shares([row for row in self.rows if row.start.year == self.year], self.has_meter)
 
 
 async def read_recent_rows(source: HistorySource, station_id: str, today: date) -> dict[date, UsageRow]:
@@ -220,15 +213,7 @@ def has_grid_meter(rows: Iterable[UsageRow], reading: StationReading | None) -> 
     return any(is_supported(energy, known, reading) for energy in (GRID_IMPORT, GRID_EXPORT))
 
 
-def _self_consumption(rows: Iterable[UsageRow | None]) -> float | None:
-    return _remaining_share(rows, PV, GRID_EXPORT)
-
-
-def _self_sufficiency(rows: Iterable[UsageRow | None]) -> float | None:
-    return _remaining_share(rows, CONSUMPTION, GRID_IMPORT)
-
-
-def _remaining_share(rows: Iterable[UsageRow | None], whole: Energy, part: Energy) -> float | None:
+def _remaining_share(rows: Iterable[UsageRow], whole: Energy, part: Energy) -> float | None:
     """Return the share of an energy in % that remains without a part of it, of the rows that report both."""
     known = [
         (of_whole, of_part)

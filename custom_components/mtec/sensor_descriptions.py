@@ -17,7 +17,7 @@ from homeassistant.const import (
     UnitOfTemperature,
 )
 
-from .energies import DailyEnergies, LifetimeEnergies
+from .energies import DailyEnergies, LifetimeEnergies, Shares
 from .entity import MtecEntityDescription
 from .models import (
     BackupReading,
@@ -122,6 +122,14 @@ def _at_least_zero(value: float | None, sign: int) -> float | None:
     return None if value is None else max(0.0, sign * value)
 
 
+def _shares[DataT](period: str, shares_fn: Callable[[DataT], Shares]) -> tuple[MtecSensorDescription[DataT], ...]:
+    """Return the sensors of the shares of a period."""
+    return (
+        _sensor(_SHARE, f"self_consumption_{period}", lambda energies: shares_fn(energies).self_consumption),
+        _sensor(_SHARE, f"self_sufficiency_{period}", lambda energies: shares_fn(energies).self_sufficiency),
+    )
+
+
 def _code[DataT](
     key: str, value_fn: Callable[[DataT], int | None], number: int | None = None
 ) -> MtecSensorDescription[DataT]:
@@ -165,15 +173,12 @@ STATION_SENSORS: tuple[MtecSensorDescription[StationReading], ...] = (
 )
 
 DAILY_ENERGIES_SENSORS: tuple[MtecSensorDescription[DailyEnergies], ...] = (
-    _sensor(_SHARE, "self_consumption_today", lambda energies: energies.self_consumption),
-    _sensor(_SHARE, "self_sufficiency_today", lambda energies: energies.self_sufficiency),
-    _sensor(_SHARE, "self_consumption_this_month", lambda energies: energies.self_consumption_this_month),
-    _sensor(_SHARE, "self_sufficiency_this_month", lambda energies: energies.self_sufficiency_this_month),
+    *_shares("today", lambda energies: energies.shares_today),
+    *_shares("this_month", lambda energies: energies.shares_this_month),
 )
 
-LIFETIME_ENERGIES_SENSORS: tuple[MtecSensorDescription[LifetimeEnergies], ...] = (
-    _sensor(_SHARE, "self_consumption_this_year", lambda energies: energies.self_consumption_this_year),
-    _sensor(_SHARE, "self_sufficiency_this_year", lambda energies: energies.self_sufficiency_this_year),
+LIFETIME_ENERGIES_SENSORS: tuple[MtecSensorDescription[LifetimeEnergies], ...] = _shares(
+    "this_year", lambda energies: energies.shares_this_year
 )
 
 _INVERTER_SENSORS: tuple[MtecSensorDescription[InverterReading], ...] = (
