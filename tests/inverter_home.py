@@ -16,7 +16,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.mtec import network
-from custom_components.mtec.battery import link
+from custom_components.mtec.battery import connection
 from custom_components.mtec.const import (
     CONF_FRAMING,
     CONF_RATED_POWER,
@@ -43,7 +43,7 @@ def let_time_pass_by_waiting(freezer: FrozenDateTimeFactory, monkeypatch: pytest
         await asyncio.sleep(0)
 
     monkeypatch.setattr(controls, "sleep", sleep)
-    for module in (network, link):
+    for module in (network, connection):
         monkeypatch.setattr(module, "TIMING", Timing(spacing=0))
 
 

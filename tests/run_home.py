@@ -16,7 +16,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 
 from custom_components.mtec import network
-from custom_components.mtec.battery import link
+from custom_components.mtec.battery import connection
 from custom_components.mtec.const import DOMAIN
 from custom_components.mtec.local import controls
 from custom_components.mtec.local.exchange import Timing
@@ -26,7 +26,7 @@ _COMPONENTS = Path(__file__).resolve().parent.parent / "custom_components"
 
 def _hurry() -> None:
     """Wait less: between requests, and between writes."""
-    for module in (network, link):
+    for module in (network, connection):
         vars(module)["TIMING"] = Timing(timeout=1.0, spacing=0)
     vars(controls).update(BETWEEN_WRITES=0.02, READ_BACK_PAUSE=0.02)
 

@@ -30,8 +30,8 @@ from custom_components.mtec.sources import SourceConnectionError, SourceError
 from custom_components.mtec.time_limit import UnexpectedError
 
 from .command import BatteryCommand, CommandKind, Phase
+from .connection import address_of, open_controls
 from .issues import async_note_foreign_command, async_note_not_ended
-from .link import address_of, open_controls
 from .store import CommandStore
 
 RETRY_INTERVAL: Final = timedelta(seconds=30)

@@ -1,4 +1,4 @@
-"""The way to an inverter that is to be controlled, also if its home is not loaded."""
+"""The connection to an inverter that is to be controlled, also if its home is not loaded."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -114,6 +114,10 @@ def discover_battery_times(discovery: Discovery, sources: Sources) -> Iterator[B
     reading = home.station_readings[id_].reading
     if reading is None or reading.state_of_charge is None or reading.battery_power is None:
         return
-    if async_capacity(home.hass, home.config_entry, id_, sources()) is not None:
-        for description in discovery.new(_SENSORS, lambda each: each.goal_fn(home, id_) is not None):
-            yield BatteryTimeSensor(home, id_, description, sources)
+
+    def is_known(description: BatteryTimeDescription) -> bool:
+        is_goal_known = description.goal_fn(home, id_) is not None
+        return is_goal_known and async_capacity(home.hass, home.config_entry, id_, sources()) is not None
+
+    for description in discovery.new(_SENSORS, is_known):
+        yield BatteryTimeSensor(home, id_, description, sources)
