@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .demo import Demo
+    from .demo_house import Demo
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BLUEPRINTS = Path("blueprints", "automation", "mtec")

@@ -11,7 +11,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.loader import async_setup
 from homeassistant.requirements import async_get_integration_with_requirements
 
-from scripts.demo import CONFIGURED, STAND_INS
+from scripts.demo_house import CONFIGURED, STAND_INS
 
 
 async def install() -> None:

@@ -13,9 +13,8 @@ from typing import Any
 
 from playwright.async_api import Error, async_playwright  # type: ignore[import-not-found]
 
-from scripts.demo import (
+from scripts.demo_house import (
     ACCOUNT,
-    CHECKOUT,
     CORE_CONFIG,
     DOMAIN,
     PATH,
@@ -30,12 +29,11 @@ from scripts.demo import (
     state_folder,
     wait_for_values,
 )
-from scripts.screenshot import BROWSER_OPTIONS, NOON, find_browser
+from scripts.screenshot import BROWSER_OPTIONS, NOON, WORDS, find_browser
 
 WIDTHS = {"desktop": (1440, 1000), "phone": (390, 844)}
 THEMES = ("light", "dark")
 LANGUAGES = ("en", "de")
-WORDS = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text(encoding="utf-8"))
 HARMLESS = (
     "favicon",
     "service worker",

@@ -15,7 +15,7 @@ from typing import Any
 
 from playwright.async_api import Error, async_playwright  # type: ignore[import-not-found]
 
-from scripts.demo import (
+from scripts.demo_house import (
     CHECKOUT,
     CORE_CONFIG,
     DOMAIN,
@@ -43,6 +43,7 @@ BROWSER_OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
+WORDS = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text(encoding="utf-8"))
 SIZE = {"width": 1200, "height": 900}
 SCALE = 1.5
 # What the portal tells of today is of no use in a home where it is another day.
@@ -113,8 +114,7 @@ async def device(demo: Demo, page: Any) -> None:
 
 async def set_up(demo: Demo, page: Any) -> None:
     """Show the set-up dialog where one signs in."""
-    words = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text())
-    steps = words["config"]["step"]
+    steps = WORDS["config"]["step"]
     await page.goto(f"{demo.home}/config/integrations/dashboard/add?domain={DOMAIN}")
     await page.get_by_role("button", name="OK").click()
     await page.get_by_text(steps["user"]["menu_options"]["account"]).click()
@@ -125,8 +125,7 @@ async def set_up(demo: Demo, page: Any) -> None:
 async def energy_dialog(demo: Demo, page: Any) -> None:
     """Show the dialog that sets up the Energy dashboard."""
     await wait_for_values(demo)
-    words = json.loads((CHECKOUT / "custom_components" / DOMAIN / "translations" / "en.json").read_text())
-    steps = words["options"]["step"]
+    steps = WORDS["options"]["step"]
     await page.goto(f"{demo.home}/config/integrations/integration/{DOMAIN}")
     await page.get_by_label("Configure", exact=True).first.click()
     await page.get_by_text(steps["init"]["menu_options"]["energy_dashboard"], exact=True).click()
@@ -172,7 +171,7 @@ def view(path: str, height: int, moment: datetime) -> Callable[[Demo, Any], Awai
 
 
 @dataclass(frozen=True)
-class House:
+class Scene:
     """A demo that pictures are taken of: when it is there, and whether it has an account, dashboards, and a past."""
 
     moment: datetime
@@ -181,28 +180,28 @@ class House:
     past: bool = False
 
 
-PICTURES: dict[str, tuple[House, Callable[[Demo, Any], Awaitable[None]]]] = {
-    "set-up": (House(MORNING, account=False, dashboards=False), set_up),
-    "energy-dialog": (House(MORNING, dashboards=False), energy_dialog),
-    "device": (House(MORNING), device),
-    "dashboard-now": (House(MORNING), view("now", 1000, MORNING)),
-    "dashboard-today": (House(EVENING, past=True), view("today", 1300, EVENING)),
-    "dashboard-years": (House(EVENING, past=True), view("years", 1300, EVENING)),
-    "energy": (House(EVENING, past=True), energy),
+PICTURES: dict[str, tuple[Scene, Callable[[Demo, Any], Awaitable[None]]]] = {
+    "set-up": (Scene(MORNING, account=False, dashboards=False), set_up),
+    "energy-dialog": (Scene(MORNING, dashboards=False), energy_dialog),
+    "device": (Scene(MORNING), device),
+    "dashboard-now": (Scene(MORNING), view("now", 1000, MORNING)),
+    "dashboard-today": (Scene(EVENING, past=True), view("today", 1300, EVENING)),
+    "dashboard-years": (Scene(EVENING, past=True), view("years", 1300, EVENING)),
+    "energy": (Scene(EVENING, past=True), energy),
 }
-"""The house of each picture, and what brings the browser there."""
+"""The scene of each picture, and what brings the browser there."""
 
 
-async def take(house: House, names: Sequence[str]) -> None:
+async def take(scene: Scene, names: Sequence[str]) -> None:
     """Start a demo and take pictures of it."""
     browser = find_browser()
-    options, environment = ("--now", house.moment.isoformat()), living_at(house.moment)
+    options, environment = ("--now", scene.moment.isoformat()), living_at(scene.moment)
     with state_folder("screenshot") as folder:
         async with demo_house(
-            folder, account=house.account, simulator_options=options, environment=environment
+            folder, account=scene.account, simulator_options=options, environment=environment
         ) as demo:
-            if house.dashboards:
-                await furnish(demo, past=house.past)
+            if scene.dashboards:
+                await furnish(demo, past=scene.past)
             for name in names:
                 async with browser_page(demo, browser) as page:
                     await shoot(demo, page, name)
@@ -228,8 +227,8 @@ async def main() -> int:
     names = parser.parse_args().names
 
     async def take_all() -> None:
-        for house in dict.fromkeys(PICTURES[name][0] for name in names):
-            await take(house, [name for name in names if PICTURES[name][0] == house])
+        for scene in dict.fromkeys(PICTURES[name][0] for name in names):
+            await take(scene, [name for name in names if PICTURES[name][0] == scene])
 
     return await exit_code(take_all(), when_interrupted=130)
 
