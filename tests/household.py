@@ -1,6 +1,6 @@
 """A Home Assistant with its storage and database in a folder, as it runs in a home: it can be restarted."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ from homeassistant import bootstrap, loader
 from homeassistant.components.recorder import DOMAIN as RECORDER, Recorder, get_instance
 from homeassistant.components.recorder.statistics import statistics_during_period
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntries, ConfigEntry, ConfigSubentry
-from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SCAN_INTERVAL
-from homeassistant.core import HomeAssistant
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_SCAN_INTERVAL, EVENT_STATE_CHANGED
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import recorder as recorder_helper
 from homeassistant.helpers.aiohttp_client import DATA_RESOLVER
 from homeassistant.setup import async_setup_component
@@ -150,10 +150,21 @@ async def home_assistant(
 
 
 @asynccontextmanager
-async def household(folder: Path, time_zone: str, recorded: Iterable[str], names: Names) -> AsyncGenerator[Household]:
-    """Start Home Assistant on what it left in a folder, and stop it. It records some entities."""
+async def household(
+    folder: Path, time_zone: str, recorded: Iterable[str], names: Names, tick: Callable[[], object] = lambda: None
+) -> AsyncGenerator[Household]:
+    """Start Home Assistant on what it left in a folder, and stop it. It records some entities.
+
+    `tick` moves a clock that stands still, after each state: the recorder knows no order of two states of one moment.
+    """
     recorder = {"commit_interval": 0, "auto_purge": False, "include": {"entities": list(recorded)}}
     async with home_assistant(folder, time_zone, recorder, names) as hass:
+
+        @callback
+        def tick_after(_: object) -> None:
+            tick()
+
+        hass.bus.async_listen(EVENT_STATE_CHANGED, tick_after)
         await async_setup_component(hass, DOMAIN, {})
         await hass.async_start()
         await hass.async_block_till_done()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 import logging
 from pathlib import Path
@@ -22,7 +23,10 @@ from tests.inverter_simulator import InverterSimulator
 from tests.portal_simulator import FAULTS, HOUSE, Energies, plant_of
 
 EMAIL, PASSWORD = "family@example.com", "sunshine"
-STEP = timedelta(minutes=5)
+TICK = timedelta(microseconds=1)
+"""Time from one state to the next."""
+STEP = timedelta(minutes=5, milliseconds=10)
+"""Time from one poll to the next: longer than the interval of the energies, by more than the ticks of a poll."""
 WELL = timedelta(hours=1)
 """Time without faults at the end."""
 
@@ -72,11 +76,10 @@ async def _live(
 
     # The inverter's registers show tenths of a kWh.
     precision = 0.03 if network_troubles is None else 0.1
+    tick = partial(freezer.tick, TICK)
 
     async def add_inverter(home: Household, inverter: InverterSimulator) -> None:
         if network_troubles is not None:
-            # The recorder knows no order of two states of one moment.
-            freezer.tick(5)
             await home.add_inverter(inverter)
             _plan(network_troubles, begin, begin + timedelta(hours=hours), inverter.faults.add)
 
@@ -90,7 +93,7 @@ async def _live(
             stops = [*sorted(set(restarts) & set(range(1, steps))), steps]
             step, last, sums = 0, begin, dict[str, list[float]]()
             for stop in stops:
-                async with household(Path(folder), HOUSE.time_zone, entity_ids, Names()) as home:
+                async with household(Path(folder), HOUSE.time_zone, entity_ids, Names(), tick) as home:
                     if step == 0:
                         await home.add_account(portal.url, EMAIL, PASSWORD)
                         _plan(troubles, begin, begin + timedelta(hours=hours), portal.faults.add)
