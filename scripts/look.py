@@ -175,6 +175,9 @@ async def set_up(demo: Demo, launched: Any, folder: Path) -> list[str]:
         await page.locator("input[type=url]").fill(demo.portal)
         await page.get_by_role("button", name="Submit").click()
         steps = WORDS["options"]["step"]
+        await page.get_by_text(steps["areas"]["title"], exact=True).wait_for(timeout=60_000)
+        await picture("0-areas")
+        await page.get_by_role("button", name="Next").click()
         next_steps = steps["next_steps"]["menu_options"]
         await page.get_by_text(next_steps["later"], exact=True).wait_for(timeout=60_000)
         await picture("1-next")

@@ -8,11 +8,13 @@ from homeassistant.components.energy.data import ENERGY_SOURCE_SCHEMA, async_get
 from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import device_registry as dr
 import pytest
 import voluptuous as vol
 
 from custom_components.mtec import home_assistant_internals
 from custom_components.mtec.const import DOMAIN
+from custom_components.mtec.options_flow import NEXT_STEPS
 from tests.checkout import MTEC
 from tests.conftest import FAMILY, GENERATION1, SetUp
 from tests.home import Home
@@ -216,6 +218,11 @@ async def test_after_the_set_up_is_shown_what_can_be_done(hass: HomeAssistant, s
     flow = await flows.async_configure(flow["flow_id"], account)
     entry = flow["result"]
     page = await options.async_init(entry.entry_id)
+    assert page["step_id"] == "areas"
+    page = await options.async_configure(page["flow_id"], {"Energy Butler": "cellar"})
+    registry = dr.async_get(hass)
+    areas = {each.name: each.area_id for each in dr.async_entries_for_config_entry(registry, entry.entry_id)}
+    assert areas == {"Haus am See": None, "Energy Butler": "cellar"}
     assert page["step_id"] == "next_steps"
     assert page["menu_options"] == ["energy_dashboard", "open_dashboard", "later"]
     assert page["description_placeholders"] == {"home": "Haus am See", "stations": "Haus am See"}
@@ -228,6 +235,31 @@ async def test_after_the_set_up_is_shown_what_can_be_done(hass: HomeAssistant, s
     way = await options.async_configure(menu["flow_id"], {"next_step_id": "open_dashboard"})
     assert (way["reason"], way["description_placeholders"]) == ("dashboard_new", {"url": "/config/lovelace/dashboards"})
     await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def test_areas_are_asked_for_each_device_and_not_for_too_many(hass: HomeAssistant, set_up: SetUp) -> None:
+    """Two devices may have one name, and nobody looks through the devices of fifty stations."""
+    home = await set_up(FAMILY)
+    options, registry = hass.config_entries.options, dr.async_get(hass)
+    station, inverter = dr.async_entries_for_config_entry(registry, home.entry_id)
+    registry.async_update_device(station.id, area_id="roof")
+    registry.async_update_device(inverter.id, name_by_user=station.name)
+    page = await options.async_init(home.entry_id, data=NEXT_STEPS)
+    assert page["data_schema"] is not None
+    fields = {str(field): field.description for field in page["data_schema"].schema}
+    assert fields == {
+        "Haus am See": {"suggested_value": "roof"},
+        f"Haus am See ({inverter.serial_number})": {"suggested_value": None},
+    }
+    page = await options.async_configure(page["flow_id"], {f"Haus am See ({inverter.serial_number})": "cellar"})
+    assert page["step_id"] == "next_steps"
+    areas = {each.id: each.area_id for each in dr.async_entries_for_config_entry(registry, home.entry_id)}
+    assert areas == {station.id: None, inverter.id: "cellar"}
+    options.async_abort(page["flow_id"])
+    for number in range(20):
+        registry.async_get_or_create(config_entry_id=home.entry_id, identifiers={(DOMAIN, f"more {number}")})
+    page = await options.async_init(home.entry_id, data=NEXT_STEPS)
+    assert page["step_id"] == "next_steps"
 
 
 def test_titles_of_the_options_have_no_placeholders() -> None:

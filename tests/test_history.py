@@ -734,6 +734,8 @@ async def test_offered_after_set_up(hass: HomeAssistant, simulator: PortalSimula
     kind, offer_id = flow["next_flow"]
     assert kind is FlowType.OPTIONS_FLOW
     offer = await hass.config_entries.options.async_configure(offer_id)
+    assert offer["step_id"] == "areas"
+    offer = await hass.config_entries.options.async_configure(offer_id, {})
     assert offer["step_id"] == "next_steps"
     assert "import_history" in offer["menu_options"]
     hass.config_entries.options.async_abort(offer_id)

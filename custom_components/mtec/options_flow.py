@@ -1,12 +1,16 @@
 """The options flow."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 from homeassistant.const import CONF_SCAN_INTERVAL, CONF_URL, UnitOfTime
 from homeassistant.core import callback
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.selector import (
+    AreaSelector,
     BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
@@ -25,6 +29,7 @@ from .const import (
     POLL_INTERVAL,
     SHORTEST_POLL_INTERVAL,
 )
+from .devices import own_id
 from .energy_dashboard import async_added
 from .energy_flow import EnergyFlow
 from .history.flow import CONF_STATIONS, ImportHistoryFlow
@@ -33,6 +38,11 @@ from .publishing.flow import PublishingFlow
 
 NEXT_STEPS = {"next_step_id": "next_steps"}
 """The input with which the options flow of a home that has just been set up begins."""
+
+_LONGEST_WAIT: Final = 5.0
+"""Seconds that the dialog waits for the devices of a home that has just been set up."""
+_MOST_DEVICES: Final = 20
+"""Of more devices than a person can look through, areas are not asked for."""
 
 
 class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow):
@@ -45,7 +55,7 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow
         if CONF_URL not in self.config_entry.data:
             return self.async_show_menu(step_id="init", menu_options=["mqtt"])
         if user_input == NEXT_STEPS or self._take_over():
-            return await self.async_step_next_steps()
+            return await self.async_step_areas()
         options = ["settings", "energy_dashboard", "import_history", "mqtt", "open_dashboard"]
         if await async_added(self.hass, self.config_entry):
             options.insert(2, "energy_remove")
@@ -61,11 +71,46 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow
         prepared = [
             flow["flow_id"]
             for flow in flows.async_progress_by_handler(self.config_entry.entry_id)
-            if flow["flow_id"] != self.flow_id and flow.get("step_id") == "next_steps"
+            if flow["flow_id"] != self.flow_id and flow.get("step_id") in {"areas", "next_steps"}
         ]
         for flow_id in prepared:
             flows.async_abort(flow_id)
         return bool(prepared)
+
+    async def async_step_areas(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Show the devices of a home that has just been set up, and ask for their areas.
+
+        Home Assistant's own page for that does not appear before another dialog.
+        """
+        registry = dr.async_get(self.hass)
+        if user_input is not None:
+            for name, device in self._devices_by_name().items():
+                registry.async_update_device(device.id, area_id=user_input.get(name))
+            return await self.async_step_next_steps()
+        if self._home is not None:
+            # What is not known in time gets no area here.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._home.async_wait_for_first_poll(), _LONGEST_WAIT)
+        devices = self._devices_by_name()
+        if not 0 < len(devices) <= _MOST_DEVICES:
+            return await self.async_step_next_steps()
+        # The names of devices are the labels: names that have no translation are shown as they are.
+        schema = vol.Schema({vol.Optional(name): AreaSelector() for name in devices})
+        known = {name: device.area_id for name, device in devices.items()}
+        return self.async_show_form(
+            step_id="areas",
+            data_schema=self.add_suggested_values_to_schema(schema, known),
+            description_placeholders={"home": self.config_entry.title},
+            last_step=False,
+        )
+
+    def _devices_by_name(self) -> dict[str, dr.DeviceEntry]:
+        """Return the home's devices by a name that no two of them share."""
+        found: dict[str, dr.DeviceEntry] = {}
+        for device in dr.async_entries_for_config_entry(dr.async_get(self.hass), self.config_entry.entry_id):
+            name = device.name_by_user or device.name or own_id(device)
+            found[f"{name} ({own_id(device)})" if name in found else name] = device
+        return found
 
     async def async_step_next_steps(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Show that the home is set up, and what can be done next."""
@@ -136,8 +181,12 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow
 
     def _station_names(self) -> dict[str, str]:
         """Return the names of the followed stations by id, none while the account is not loaded."""
-        home: Home | None = getattr(self.config_entry, "runtime_data", None)
-        return {} if home is None else {station.id: station.name for station in home.stations.values()}
+        return {} if self._home is None else {station.id: station.name for station in self._home.stations.values()}
+
+    @property
+    def _home(self) -> Home | None:
+        """The home, None while it is not loaded."""
+        return getattr(self.config_entry, "runtime_data", None)
 
 
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:

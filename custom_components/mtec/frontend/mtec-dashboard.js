@@ -157,7 +157,7 @@ const shortName = (hass, { entity_id, device_id }) =>
 
 const undated = (hass, entity) => shortName(hass, entity).replace(TODAY, "");
 
-const grid = (columns, rows) => ({ columns, rows });
+const full = (rows) => ({ columns: "full", rows });
 
 function tile({ entity_id, translation_key }, more = {}) {
   const color = COLORS[translation_key];
@@ -167,7 +167,7 @@ function tile({ entity_id, translation_key }, more = {}) {
 const tiles = (plant, keys) => withKeys(plant, keys).map((entity) => tile(entity));
 
 const history = (ids, hours, rows) => ({
-  type: "history-graph", entities: ids.map((id) => named(id)), hours_to_show: hours, grid_options: grid("full", rows),
+  type: "history-graph", entities: ids.map((id) => named(id)), hours_to_show: hours, grid_options: full(rows),
 });
 
 const section = (cards, span = 1) => ({ type: "grid", cards, column_span: span });
@@ -223,7 +223,7 @@ function nowView(hass, text, plants, energy) {
   const flow = [
     heading(text.flow, "mdi:transit-connection-variant"),
     ...only(isDrawn(energy, plants), {
-      type: "power-sankey", collection_key: `${COLLECTION}_now`, grid_options: grid("full", 6),
+      type: "power-sankey", collection_key: `${COLLECTION}_now`, grid_options: full(6),
     }),
     ...only(curves?.entities.length, curves),
   ];
@@ -233,7 +233,7 @@ function nowView(hass, text, plants, energy) {
       heading(plant.name, "mdi:solar-power-variant"),
       ...tiles(plant, [...POWERS, "backup_power"]),
       ...withKeys(plant, ["state_of_charge"]).map((entity) =>
-        tile(entity, { features: [{ type: "bar-gauge" }], grid_options: grid("full", 2) })),
+        tile(entity, { features: [{ type: "bar-gauge" }], grid_options: full(2) })),
       ...only(today.length, heading(text.soFar, "mdi:calendar-today", "subtitle")),
       ...today.map((entity) => tile(entity, { name: undated(hass, entity) })),
     ]);
@@ -258,12 +258,12 @@ function todayView(hass, text, plants, energy, months) {
         heading(text.soFar, "mdi:lightning-bolt"),
         ...withKeys(plant, ENERGIES).map((entity) => tile(entity, { name: undated(hass, entity) })),
         ...idsOf(plant, SHARES_TODAY).map((id) => ({
-          type: "gauge", entity: id, name: undated(hass, hass.entities[id]), min: 0, max: 100, visibility: whileKnown(id), grid_options: grid(6, 3),
+          type: "gauge", entity: id, name: undated(hass, hass.entities[id]), min: 0, max: 100, visibility: whileKnown(id), grid_options: { columns: 6, rows: 3 },
         })),
         ...only(costs.length, heading(text.costs, "mdi:cash", "subtitle")),
         ...costs.map((id) => ({
           type: "statistic", entity: id, name: withoutDevice(hass.states[id]?.attributes.friendly_name ?? id, plant.name),
-          stat_type: "change", period: { calendar: { period: "day" } }, grid_options: { columns: "full" },
+          stat_type: "change", period: { calendar: { period: "day" } }, grid_options: full(),
         })),
       ]),
     ];
@@ -281,29 +281,30 @@ function yearsView(hass, text, plants, months) {
     if (!energies.length) return [];
     if (!known.length) {
       return [section([heading(title(text.years), "mdi:chart-bar"), {
-        type: "markdown", content: text.later, grid_options: grid("full", "auto"),
+        type: "markdown", content: text.later, grid_options: full("auto"),
       }])];
     }
     const sums = (entities, period) => entities.map((entity) => ({
       type: "statistic", entity: entity.entity_id, name: undated(hass, entity), stat_type: "change", period: { calendar: period },
-      grid_options: { columns: "full" },
+      grid_options: full(),
     }));
     const bars = (period, days, rows) => ({
       type: "statistics-graph", chart_type: "bar", period, days_to_show: days, stat_types: ["change"],
       entities: known.map((entity) => ({ entity: entity.entity_id, name: undated(hass, entity) })),
-      grid_options: grid("full", rows),
+      grid_options: full(rows),
     });
-    const shares = plant.entities.filter(({ translation_key }) =>
-      /^self_(sufficiency|consumption)_(this_)?(month|year)$/.test(translation_key ?? ""));
+    const shares = (period) => SHARES_TODAY.flatMap((key) =>
+      withKeys(plant, [key.replace("today", period)]).map((entity) => tile(entity, {
+        name: undated(hass, withKeys(plant, [key])[0] ?? entity), grid_options: full(1),
+      })));
     return [
-      section([heading(title(text.byMonth), "mdi:chart-bar"), bars("month", 730, 7)], 2),
       section([
-        heading(text.thisYear, "mdi:calendar-range"), ...sums(known, { period: "year" }),
-        ...shares.map((entity) => tile(entity)),
-      ]),
-      section([heading(text.byDay, "mdi:chart-bar"), bars("day", 31, 7)], 2),
+        heading(title(text.byMonth), "mdi:chart-bar"), bars("month", 730, 7),
+        heading(text.byDay, "mdi:chart-bar"), bars("day", 31, 7),
+      ], 2),
+      section([heading(text.thisYear, "mdi:calendar-range"), ...sums(known, { period: "year" }), ...shares("this_year")]),
       section([heading(text.lastYear, "mdi:calendar-arrow-left"), ...sums(before, { period: "year", offset: -1 })]),
-      section([heading(text.thisMonth, "mdi:calendar-month"), ...sums(known, { period: "month" })]),
+      section([heading(text.thisMonth, "mdi:calendar-month"), ...sums(known, { period: "month" }), ...shares("this_month")]),
     ];
   });
   return view(text.years, "years", "mdi:chart-bar", sections);
@@ -330,7 +331,7 @@ function settingsView(text, plants) {
     entity_category === "config" && CONTROLS.includes(entity_id.split(".")[0]);
   const sections = inverterNames(plants).map((inverter) => section([
     heading(inverter.title, "mdi:tune"),
-    ...inverter.entities.filter(isControl).map((entity) => tile(entity, { grid_options: { columns: "full" } })),
+    ...inverter.entities.filter(isControl).map((entity) => tile(entity, { grid_options: full() })),
   ]));
   return view(text.settings, "settings", "mdi:tune", sections);
 }
