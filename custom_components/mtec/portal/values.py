@@ -6,7 +6,8 @@ from typing import Any
 
 from custom_components.mtec.sources import ResponseError
 
-_NUMBERS = (int, float)
+_NUMBERS = (float, int)
+"""The types of a number in JSON. A bool is another."""
 _SPELLED = (str, int)
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(\D*?)\s*", re.ASCII)
 
@@ -36,13 +37,9 @@ def number(raw: Any) -> float | None:
 
     None for every spelling of "no value" (null, "", "--") and for anything else.
     """
-    if type(raw) is float:
+    if type(raw) in _NUMBERS:
         return _bounded(raw)
-    if isinstance(raw, str):
-        return _split_text(raw)[0]
-    if isinstance(raw, bool) or not isinstance(raw, _NUMBERS):
-        return None
-    return _bounded(raw)
+    return _split_text(raw)[0] if isinstance(raw, str) else None
 
 
 def energy(raw: Any, unit: Any) -> float | None:
