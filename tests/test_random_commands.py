@@ -17,10 +17,10 @@ from custom_components.mtec.const import DOMAIN
 from tests.inverter_home import GENERAL, MODE, InverterHome, inverter_home
 
 NIGHT = datetime.fromisoformat("2024-06-12T22:15:00+00:00")
-SEEDS = range(6)
+SEEDS = range(12)
 STEPS = 16
 
-FAULTS = ("write_refused", "write_ignored", "reset", "illegal_value")
+FAULTS = ("write_refused", "write_ignored", "reset", "illegal_value", "cut", "split", "merged", "occupied")
 """Those that need no time: where it stands still, a silent inverter would be waited for without an end."""
 
 SETTINGS = {
@@ -111,8 +111,9 @@ class Person:
         old = async_battery_commands(house.hass)
         for serial_number in list(old._timers):
             old._async_cancel_timer(serial_number)
-        # What is under way in it comes to nothing.
+        # What is under way in it comes to nothing, and what it was about to store is not stored.
         old.store._commands.clear()
+        old.store._store.make_read_only()
         await house.hass.config_entries.async_unload(house.entry.entry_id)
         house.hass.set_state(CoreState.starting)
         await async_setup_battery_commands(house.hass)
