@@ -144,6 +144,9 @@ async def home_assistant(
     finally:
         await hass.async_block_till_done()
         await hass.async_stop(force=True)
+        # A process that ends takes its timers and connections with it.
+        for entry in hass.config_entries.async_loaded_entries(DOMAIN):
+            await hass.config_entries.async_unload(entry.entry_id)
         # Home Assistant leaves a note on the event loop that it is over, which here goes on.
         vars(hass.loop).pop("_shutdown_run_callback_threadsafe", None)
         dt_util.set_default_time_zone(UTC)

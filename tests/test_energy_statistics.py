@@ -114,6 +114,8 @@ async def _live(
                         await home.settle()
                         await home.recorded()
                         sums = await home.sums(begin, entity_ids)
+                        source = home.hass.states.get("sensor.energy_butler_source")
+                        assert network_troubles is None or (source is not None and source.state == "network")
         is_coarse = any(trouble.name == "coarse_totals" for trouble in troubles)
         _compare(sums, PLANT.energy(begin, last), _this_month(last), COARSE if is_coarse else 0.0)
         if generation == 2:

@@ -99,9 +99,6 @@ def test_home_without_an_account_beside_a_recorder(
                 await home.settle()
                 await lived.live(home, outage.start)
                 before = await see(home)
-            # A program that ends closes its connections.
-            await inverter.stop()
-            await inverter.start()
             freezer.move_to(outage.end)
             async with lived.home(ALONE) as home:
                 await lived.live(home, outage.end + 3 * HOUR)
