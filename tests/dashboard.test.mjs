@@ -75,6 +75,17 @@ for (const [name, dump] of Object.entries(dumps)) {
     assert.ok(!/battery|Backup|grid_|tariff/i.test(text.replaceAll("grid_options", "")));
   });
 
+  test(`${name}: an inverter's names are not cut off`, async () => {
+    const { views } = await generate(hassOf(dump));
+    const tiles = views.find(({ path }) => path === "inverter").sections.flatMap(({ cards }) => cards)
+      .filter(({ type }) => type === "tile");
+    assert.ok(tiles.length > 0);
+    for (const { entity, grid_options } of tiles) {
+      const own = dump.states[entity].attributes.friendly_name.slice(dump.devices[dump.entities[entity].device_id].name.length + 1);
+      if (own.length > 15) assert.equal(grid_options?.columns, "full", own);
+    }
+  });
+
   test(`${name}: settings appear with the first control`, async () => {
     const inverter = plantsOf(hassOf(dump))[0].inverters[0].device;
     const id = "select.mode";

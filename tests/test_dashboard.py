@@ -163,4 +163,4 @@ async def test_module_builds_the_views_of_real_plants(
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
-    assert "pass 8" in output.decode()
+    assert "pass 9" in output.decode()

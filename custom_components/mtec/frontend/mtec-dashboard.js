@@ -1,9 +1,7 @@
 // The dashboard of M-TEC plants: a strategy that builds its views from cards that Home Assistant ships.
 // Entities are found by platform and translation key, so that a person may rename them.
 
-const PLATFORM = "mtec";
-const TYPE = "mtec";
-const COLLECTION = "energy_mtec";
+const DOMAIN = "mtec";
 
 const TEXTS = {
   en: {
@@ -85,7 +83,8 @@ const COLORS = {
   battery_charge_today: "pink", battery_discharge_today: "green", self_sufficiency_today: "teal",
   self_consumption_today: "cyan", state_of_charge: "green",
 };
-const CONTROLS = ["select", "switch", "number"];
+/** What fits into half of a column. */
+const LONGEST_NAME = 15;
 const INVERTER_GROUPS = [
   ["state", ["work_status", "first_fault", "fault", "warning", "inverter_power", "grid_frequency", "source"]],
   ["battery", [
@@ -106,6 +105,8 @@ const textsOf = (hass) => TEXTS[(hass.locale?.language ?? hass.language ?? "en")
 
 const nameOf = (device) => device.name_by_user || device.name || "M-TEC";
 
+const fullName = (hass, id) => hass.states[id]?.attributes.friendly_name ?? id;
+
 /** Show a card while an entity has a value. */
 const whileKnown = (entity) => [{ condition: "state", entity, state_not: ["unknown", "unavailable"] }];
 
@@ -114,13 +115,12 @@ function devicesOf(hass) {
   const found = new Map();
   for (const entity of Object.values(hass.entities)) {
     const device = hass.devices[entity.device_id];
-    if (entity.platform !== PLATFORM || !device || entity.hidden || !hass.states[entity.entity_id]) continue;
+    if (entity.platform !== DOMAIN || !device || entity.hidden || !hass.states[entity.entity_id]) continue;
     if (!found.has(device.id)) found.set(device.id, { device, name: nameOf(device), entities: [] });
     found.get(device.id).entities.push(entity);
   }
   const collator = new Intl.Collator(undefined, { numeric: true });
-  const part = ({ entity_id }) => hass.states[entity_id].attributes.friendly_name ?? entity_id;
-  for (const each of found.values()) each.entities.sort((one, other) => collator.compare(part(one), part(other)));
+  for (const each of found.values()) each.entities.sort((one, other) => collator.compare(fullName(hass, one.entity_id), fullName(hass, other.entity_id)));
   return [...found.values()].sort((one, other) => collator.compare(one.name, other.name));
 }
 
@@ -143,7 +143,7 @@ const withKeys = (plant, keys) =>
 
 const idsOf = (plant, keys) => withKeys(plant, keys).map(({ entity_id }) => entity_id);
 
-const named = (id, more = {}) => ({ entity: id, name: { type: "entity" }, ...more });
+const named = (entity, more) => ({ entity, name: { type: "entity" }, ...more });
 
 const heading = (text, icon, style = "title") => ({ type: "heading", heading: text, icon, heading_style: style });
 
@@ -153,18 +153,16 @@ const withoutDevice = (name, device) => (name.startsWith(`${device} `) ? name.sl
 
 /** Return an entity's name without that of its device. */
 const shortName = (hass, { entity_id, device_id }) =>
-  withoutDevice(hass.states[entity_id].attributes.friendly_name ?? entity_id, nameOf(hass.devices[device_id]));
+  withoutDevice(fullName(hass, entity_id), nameOf(hass.devices[device_id]));
 
 const undated = (hass, entity) => shortName(hass, entity).replace(TODAY, "");
 
 const full = (rows) => ({ columns: "full", rows });
 
-function tile({ entity_id, translation_key }, more = {}) {
+function tile({ entity_id, translation_key }, more) {
   const color = COLORS[translation_key];
   return { type: "tile", ...named(entity_id, { ...(color && { color }), visibility: whileKnown(entity_id), ...more }) };
 }
-
-const tiles = (plant, keys) => withKeys(plant, keys).map((entity) => tile(entity));
 
 const history = (ids, hours, rows) => ({
   type: "history-graph", entities: ids.map((id) => named(id)), hours_to_show: hours, grid_options: full(rows),
@@ -223,7 +221,7 @@ function nowView(hass, text, plants, energy) {
   const flow = [
     heading(text.flow, "mdi:transit-connection-variant"),
     ...only(isDrawn(energy, plants), {
-      type: "power-sankey", collection_key: `${COLLECTION}_now`, grid_options: full(6),
+      type: "power-sankey", collection_key: "energy_mtec_now", grid_options: full(6),
     }),
     ...only(curves?.entities.length, curves),
   ];
@@ -231,7 +229,7 @@ function nowView(hass, text, plants, energy) {
     const today = withKeys(plant, [...ENERGIES, ...SHARES_TODAY, "backup_today"]);
     return section([
       heading(plant.name, "mdi:solar-power-variant"),
-      ...tiles(plant, [...POWERS, "backup_power"]),
+      ...withKeys(plant, [...POWERS, "backup_power"]).map((entity) => tile(entity)),
       ...withKeys(plant, ["state_of_charge"]).map((entity) =>
         tile(entity, { features: [{ type: "bar-gauge" }], grid_options: full(2) })),
       ...only(today.length, heading(text.soFar, "mdi:calendar-today", "subtitle")),
@@ -262,7 +260,7 @@ function todayView(hass, text, plants, energy, months) {
         })),
         ...only(costs.length, heading(text.costs, "mdi:cash", "subtitle")),
         ...costs.map((id) => ({
-          type: "statistic", entity: id, name: withoutDevice(hass.states[id]?.attributes.friendly_name ?? id, plant.name),
+          type: "statistic", entity: id, name: withoutDevice(fullName(hass, id), plant.name),
           stat_type: "change", period: { calendar: { period: "day" } }, grid_options: full(),
         })),
       ]),
@@ -315,20 +313,21 @@ const inverterNames = (plants) =>
     ...inverter, title: plants.length > 1 && inverter.device !== plant.device ? `${plant.name}: ${inverter.name}` : inverter.name,
   })));
 
-function inverterView(text, plants) {
+function inverterView(hass, text, plants) {
   const inverters = inverterNames(plants);
-  const groups = (inverter, style) => INVERTER_GROUPS.map(([group, keys]) => [
-    heading(text[group], undefined, style), ...tiles(inverter, keys),
-  ]).filter((cards) => cards.length > 1);
+  const groups = (inverter, style) => INVERTER_GROUPS.map(([group, keys]) => {
+    const found = withKeys(inverter, keys);
+    const wide = found.some((entity) => shortName(hass, entity).length > LONGEST_NAME) && { grid_options: full(1) };
+    return [heading(text[group], undefined, style), ...found.map((entity) => tile(entity, wide))];
+  }).filter((cards) => cards.length > 1);
   const sections = inverters.length === 1
-    ? groups(inverters[0], "title").map((cards) => section(cards))
+    ? groups(inverters[0]).map((cards) => section(cards))
     : inverters.map((inverter) => section([heading(inverter.title, "mdi:sine-wave"), ...groups(inverter, "subtitle").flat()]));
   return view(text.inverter, "inverter", "mdi:sine-wave", sections);
 }
 
 function settingsView(text, plants) {
-  const isControl = ({ entity_id, entity_category }) =>
-    entity_category === "config" && CONTROLS.includes(entity_id.split(".")[0]);
+  const isControl = ({ entity_category }) => entity_category === "config";
   const sections = inverterNames(plants).map((inverter) => section([
     heading(inverter.title, "mdi:tune"),
     ...inverter.entities.filter(isControl).map((entity) => tile(entity, { grid_options: full() })),
@@ -345,13 +344,13 @@ export async function generate(hass) {
   const months = await monthsOf(hass, plants, energy);
   const views = [
     nowView(hass, text, plants, energy), todayView(hass, text, plants, energy, months), yearsView(hass, text, plants, months),
-    inverterView(text, plants), settingsView(text, plants),
+    inverterView(hass, text, plants), settingsView(text, plants),
   ];
   return { title: "M-TEC", views: views.filter(({ sections }) => sections.length) };
 }
 
 function register() {
-  const tag = `ll-strategy-dashboard-${TYPE}`;
+  const tag = `ll-strategy-dashboard-${DOMAIN}`;
   if (customElements.get(tag)) return;
   customElements.define(tag, class extends HTMLElement {
     static registryDependencies = ["entities", "devices"];
@@ -368,7 +367,7 @@ if (globalThis.customElements) {
   customElements.whenDefined("home-assistant").then(register);
   window.customStrategies = window.customStrategies ?? [];
   window.customStrategies.push({
-    type: TYPE, strategyType: "dashboard", name: "M-TEC Energybutler",
+    type: DOMAIN, strategyType: "dashboard", name: "M-TEC Energybutler",
     description: textsOf({ language: document.documentElement.lang || navigator.language }).about,
   });
 }
