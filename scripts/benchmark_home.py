@@ -160,9 +160,13 @@ async def measure(url: str) -> dict[str, float]:
             await Household(hass).add_account(url, EMAIL, PASSWORD)
         # By now all modules are loaded, with and without an account.
         async with home(Path(empty)) as hass:
+            without = await set_up(hass)
+        # Home Assistant itself writes a state for each known entity that is not there when it starts.
+        async with home(folder) as hass:
             first_without = Blocks()
             with first_without:
-                without = await set_up(hass)
+                # The callback that enters the context is not timed.
+                await asyncio.sleep(0)
                 await hass.async_start()
                 await hass.async_block_till_done(wait_background_tasks=True)
         async with home(folder) as hass:
@@ -223,7 +227,7 @@ def _rows(version: int, count: int) -> list[Row]:
         ),
         Row(f"{which}: longest block of the event loop, polls", f"{found['longest_block_ms']:.1f} ms", goal="5 ms"),
         Row(
-            f"{which}: longest block of the event loop, start / the same without an account",
+            f"{which}: longest block of the event loop, start / the same without the integration",
             f"{found['start_block_ms']:.1f} ms",
             f"{found['start_block_ms'] / found['start_block_without_ms']:.2f}",
             "5 ms, or that of Home Assistant itself",
