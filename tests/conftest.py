@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import logging
 from math import ceil
 import re
+import time
 
 import freezegun
 from freezegun.api import FrozenDateTimeFactory
@@ -85,6 +86,9 @@ def _no_pause(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     freezer: FrozenDateTimeFactory = request.getfixturevalue("freezer")
 
     async def sleep(seconds: float) -> None:
+        if seconds >= 5:
+            # What is under way meanwhile, such as a connection to an inverter, takes real time, and less than that.
+            await asyncio.to_thread(time.sleep, 0.02)
         # Rounded up: the frozen clock knows no part of a microsecond, and to wait for one would take for ever.
         freezer.tick(timedelta(microseconds=ceil(seconds * 1e6)))
         await asyncio.sleep(0)

@@ -352,8 +352,8 @@ class Seconds:
 
 
 @asynccontextmanager
-async def unit_of(link: Link) -> AsyncIterator[ModbusUnit]:
-    connection = ModbusConnection(link.params("127.0.0.1"))
+async def unit_of(link: Link, seconds: float = TIMING.timeout) -> AsyncIterator[ModbusUnit]:
+    connection = ModbusConnection(link.params("127.0.0.1"), timeout=seconds)
     try:
         yield connection.for_unit(link.unit_id)
     finally:
@@ -1011,6 +1011,28 @@ async def test_probing_silence(server: Server) -> None:
     server.always = {10000: Fault(silent=True)}
     with pytest.raises(NoAnswerError, match="did not answer"):
         await Network({502: server}).probe((LINKS[0],))
+
+
+async def test_an_inverter_that_is_off(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even the connection is answered, and the log has no error of the library, which tries for longer."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        closed.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for client in waiting:
+            client.setblocking(False)
+            # A queue that is full drops what comes next.
+            client.connect_ex(closed.getsockname())
+        link = Link(port=closed.getsockname()[1], framing=Framing.TCP, unit_id=255)
+        # The time-out of Home Assistant's own connections.
+        async with unit_of(link, seconds=10) as unit:
+            inverter = LocalInverter(unit, time_zone=BERLIN, timing=TIMING)
+            with pytest.raises(SourceConnectionError):
+                await inverter.reading()
+            inverter.close()
+        for client in waiting:
+            client.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_probing_a_connection_that_another_client_holds(server: Server) -> None:

@@ -31,7 +31,9 @@ from .errors import (
 from .registers import Block
 
 _LONGEST: Final = 3
-"""Connecting, waiting for its turn and the answer together take at most so many time-outs."""
+"""Waiting for its turn and the answer together take at most so many time-outs."""
+_LONGEST_CONNECTING: Final = 15.0
+"""Seconds for a read that connects first. The library tries for 10 s, and logs an error if it is stopped earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ class Exchange:
         # Until the answer is there, in case that this task is cancelled.
         self._unsettled = True
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(_LONGEST_CONNECTING if is_new else self._limit):
                 answer = await send()
         except ModbusExceptionError:
             self._settled(is_new=is_new)
