@@ -296,11 +296,13 @@ async def test_station_takes_its_powers_from_the_network_if_all_inverters_are_th
         home.freezer.tick(timedelta(minutes=30))
         await advance(home)
         read_at = entry.runtime_data.network[serials[0]].fetched_at
+        assert read_at is not None and home.simulator.clock.now() - read_at < timedelta(minutes=1)
         powers = plant_of(FARM, SEED).power(read_at)
         is_complete = serials == FARM_INVERTERS
         assert entry.runtime_data.station_readings[FARM.station_id].has_preferred is is_complete
         if is_complete:
             assert float(home.value("sensor.hof_lindner_pv_power")) == pytest.approx(powers.pv, abs=2)
+            assert float(home.value("sensor.hof_lindner_grid_power")) == pytest.approx(powers.grid, abs=2)
             assert float(home.value("sensor.hof_lindner_house_power")) == pytest.approx(powers.load, abs=4)
             assert float(home.value("sensor.hof_lindner_battery_state_of_charge")) == pytest.approx(
                 powers.soc or 0, abs=1

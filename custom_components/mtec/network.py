@@ -138,12 +138,12 @@ def station_reading(inverters: Iterable[InverterReading]) -> StationReading:
     """Return the live values of a station that has exactly these inverters. Its energies are not known."""
     readings = [*inverters]
     batteries = [reading.battery for reading in readings]
-    grid_power = _sum(reading.grid_power for reading in readings)
+    # Inverters without a grid meter or a battery have no power of it: often one meter serves them all.
+    grid_power = _sum_of_known(reading.grid_power for reading in readings)
     return StationReading(
         pv_power=_sum(reading.pv_power for reading in readings),
         grid_power=grid_power,
-        # Inverters without a battery have no battery power.
-        battery_power=_sum(_known(battery.power for battery in batteries) or [None]),
+        battery_power=_sum_of_known(battery.power for battery in batteries),
         consumption_power=_sum([*(reading.power for reading in readings), grid_power]),
         state_of_charge=_mean(_known(battery.state_of_charge for battery in batteries)),
         grid_outage=_any(_known(reading.grid_outage for reading in readings)),
@@ -160,6 +160,12 @@ def _sum(parts: Iterable[float | None]) -> float | None:
     parts = [*parts]
     known = _known(parts)
     return sum(known) if len(known) == len(parts) else None
+
+
+def _sum_of_known(parts: Iterable[float | None]) -> float | None:
+    """Return the sum of the parts that are known, None if none is."""
+    known = _known(parts)
+    return sum(known) if known else None
 
 
 def _mean(values: list[float]) -> float | None:
