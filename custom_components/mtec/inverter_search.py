@@ -1,7 +1,7 @@
 """Finding inverters in the home network, and what is stored of them."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 import socket
 from types import MappingProxyType
@@ -180,28 +180,31 @@ def async_update_inverter(
     hass: HomeAssistant, entry: ConfigEntry, subentry: ConfigSubentry, changes: Mapping[str, Any]
 ) -> None:
     """Change what is stored of an inverter, and reload its home if that is another than before."""
-    hass.config_entries.async_update_subentry(entry, subentry, data={**subentry.data, **changes})
-    _async_reload_if_not_loaded(hass, entry)
+    with _reloading(hass, entry):
+        hass.config_entries.async_update_subentry(entry, subentry, data={**subentry.data, **changes})
 
 
 @callback
 def async_add_inverter(hass: HomeAssistant, entry: ConfigEntry, located: LocatedInverter) -> None:
     """Add an inverter to a home, and reload the home."""
     new = located.subentry_data()
-    hass.config_entries.async_add_subentry(
-        entry,
-        ConfigSubentry(
-            data=MappingProxyType(dict(new["data"])),
-            subentry_type=new["subentry_type"],
-            title=new["title"],
-            unique_id=new["unique_id"],
-        ),
+    added = ConfigSubentry(
+        data=MappingProxyType(dict(new["data"])),
+        subentry_type=new["subentry_type"],
+        title=new["title"],
+        unique_id=new["unique_id"],
     )
-    _async_reload_if_not_loaded(hass, entry)
+    with _reloading(hass, entry):
+        hass.config_entries.async_add_subentry(entry, added)
 
 
-@callback
-def _async_reload_if_not_loaded(hass: HomeAssistant, entry: ConfigEntry) -> None:
-    """Reload a home whose set-up has failed. One that is loaded listens to changes itself."""
-    if not entry.update_listeners:
+@contextmanager
+def _reloading(hass: HomeAssistant, entry: ConfigEntry) -> Iterator[None]:
+    """Reload a home whose set-up has failed after a change. One that is loaded listens to changes itself.
+
+    Since Home Assistant 2026.11 that one is being unloaded already when the change is over.
+    """
+    is_listening = bool(entry.update_listeners)
+    yield
+    if not is_listening:
         hass.config_entries.async_schedule_reload(entry.entry_id)
