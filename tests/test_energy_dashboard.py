@@ -251,10 +251,12 @@ async def test_areas_are_asked_for_each_device_and_not_for_too_many(hass: HomeAs
         "Haus am See": {"suggested_value": "roof"},
         f"Haus am See ({inverter.serial_number})": {"suggested_value": None},
     }
+    late = registry.async_get_or_create(config_entry_id=home.entry_id, identifiers={(DOMAIN, "late")}, name="Barn")
+    registry.async_update_device(late.id, area_id="barn")
     page = await options.async_configure(page["flow_id"], {f"Haus am See ({inverter.serial_number})": "cellar"})
     assert page["step_id"] == "next_steps"
     areas = {each.id: each.area_id for each in dr.async_entries_for_config_entry(registry, home.entry_id)}
-    assert areas == {station.id: None, inverter.id: "cellar"}
+    assert areas == {station.id: None, inverter.id: "cellar", late.id: "barn"}
     options.async_abort(page["flow_id"])
     for number in range(20):
         registry.async_get_or_create(config_entry_id=home.entry_id, identifiers={(DOMAIN, f"more {number}")})

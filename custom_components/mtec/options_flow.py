@@ -49,6 +49,8 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow
     """Change the options of a home, or do what else can be done with it. Without an account that is only MQTT."""
 
     config_entry: MtecConfigEntry
+    _asked: frozenset[str] = frozenset()
+    """The names of the devices whose areas were asked for."""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Let the user choose what to change. An import and the settings need an account."""
@@ -84,8 +86,10 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow
         """
         registry = dr.async_get(self.hass)
         if user_input is not None:
+            # A device that has come since then keeps what it has.
             for name, device in self._devices_by_name().items():
-                registry.async_update_device(device.id, area_id=user_input.get(name))
+                if name in self._asked:
+                    registry.async_update_device(device.id, area_id=user_input.get(name))
             return await self.async_step_next_steps()
         if self._home is not None:
             # What is not known in time gets no area here.
@@ -94,6 +98,7 @@ class MtecOptionsFlow(EnergyFlow, ImportHistoryFlow, PublishingFlow, OptionsFlow
         devices = self._devices_by_name()
         if not 0 < len(devices) <= _MOST_DEVICES:
             return await self.async_step_next_steps()
+        self._asked = frozenset(devices)
         # The names of devices are the labels: names that have no translation are shown as they are.
         schema = vol.Schema({vol.Optional(name): AreaSelector() for name in devices})
         known = {name: device.area_id for name, device in devices.items()}
